@@ -1,0 +1,36 @@
+"""What a channel is: code that can send to one kind of destination."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from notifier.domain.delivery import Envelope, Outcome
+
+
+class ChannelConfig(BaseModel):
+    """Base of the config models; one per kind, it says what `config` of a destination may hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Channel(Protocol):
+    """One way to send. A channel is made once per process and used by many tasks at the same time."""
+
+    kind: ClassVar[str]
+    config_model: ClassVar[type[ChannelConfig]]
+    signs: ClassVar[bool]
+    """Whether destinations of this kind get a generated signing secret."""
+
+    @classmethod
+    def parse_address(cls, address: str) -> Mapping[str, Any] | None:
+        """Return the config that a `to` address stands for, or None if it is not of this kind.
+
+        Raises InvalidInput if the address is of this kind but wrong.
+        """
+
+    async def send(self, envelope: Envelope) -> Outcome:
+        """Try once, within the channel's total time-out. Raises only for bugs."""
+
+    async def aclose(self) -> None:
+        """Let go of connections."""

@@ -1,0 +1,14 @@
+"""The only reader of the clock; everything else takes instants as arguments."""
+
+import time
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """Return the host's current instant, timezone-aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def monotonic() -> float:
+    """Return seconds on a clock that never jumps; for durations only."""
+    return time.monotonic()

@@ -1,0 +1,1 @@
+"""What notifications, schedules and deliveries are: pure, no I/O, no clock."""

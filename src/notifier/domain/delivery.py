@@ -1,0 +1,124 @@
+"""The words of the ledger: delivery states, reasons, attempt outcomes, the envelope."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class Trigger(StrEnum):
+    """Why a delivery exists."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+    REPLAY = "replay"
+    TEST = "test"
+
+
+class Status(StrEnum):
+    """Where a delivery stands; see `TERMINAL`."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    RETRYING = "retrying"
+    HELD = "held"
+    UNKNOWN = "unknown"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+    CANCELED = "canceled"
+
+
+TERMINAL = frozenset({Status.DELIVERED, Status.FAILED, Status.SKIPPED, Status.MISSED, Status.CANCELED})
+"""States that no attempt follows."""
+
+CLAIMABLE = frozenset({Status.PENDING, Status.RETRYING})
+"""States from which a worker may take a delivery."""
+
+
+class Reason(StrEnum):
+    """Why a delivery ended as it did (delivered ones have none)."""
+
+    RETRIES_EXHAUSTED = "retries_exhausted"
+    NEXT_SLOT_REACHED = "next_slot_reached"
+    RECIPIENT_REJECTED = "recipient_rejected"
+    DESTINATION_GONE = "destination_gone"
+    ADDRESS_BLOCKED = "address_blocked"
+    INVALID_DESTINATION = "invalid_destination"
+    TEMPLATE_ERROR = "template_error"
+    DECRYPTION_ERROR = "decryption_error"
+    INTERNAL_ERROR = "internal_error"
+    POISON = "poison"
+    PAUSED = "paused"
+    COALESCED = "coalesced"
+    GRACE_EXCEEDED = "grace_exceeded"
+    NOTIFICATION_DELETED = "notification_deleted"
+    DESTINATION_DELETED = "destination_deleted"
+
+
+class AttemptOutcome(StrEnum):
+    """How one try ended; the last three are ambiguous: the receiver may or may not have the message."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    TIMEOUT = "timeout"
+    CONNECTION_LOST = "connection_lost"
+    UNKNOWN = "unknown"
+
+
+AMBIGUOUS = frozenset({AttemptOutcome.TIMEOUT, AttemptOutcome.CONNECTION_LOST, AttemptOutcome.UNKNOWN})
+"""Outcomes after which the receiver may already have the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a channel returns for one try. A channel raises only for bugs.
+
+    `retry_after` is the wait that the receiver asked for. `reason` is set where `result` is rejected
+    (no retry); `error` is a short text for the ledger, `status_code` the receiver's HTTP or SMTP code.
+    """
+
+    result: AttemptOutcome
+    status_code: int | None = None
+    error: str | None = None
+    retry_after: timedelta | None = None
+    reason: Reason | None = None
+
+    @classmethod
+    def delivered(cls, status_code: int | None = None) -> "Outcome":
+        """The receiver accepted the message."""
+        return cls(AttemptOutcome.DELIVERED, status_code)
+
+    @classmethod
+    def rejected(cls, reason: Reason, error: str, status_code: int | None = None) -> "Outcome":
+        """A permanent no: trying again cannot help."""
+        return cls(AttemptOutcome.REJECTED, status_code, error, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """All that a channel needs for one try: rendered, decrypted, frozen; nothing of the database inside.
+
+    `message_id` is the same on every attempt of a delivery. `secrets` holds the destination's signing
+    secrets, newest first (empty where the kind has none). `late_by` is the time from `scheduled_for`
+    to the first claim. Instants are UTC.
+    """
+
+    delivery_id: UUID
+    notification_id: UUID | None
+    external_id: str | None
+    message_id: str
+    attempt: int
+    sent_at: datetime
+    scheduled_for: datetime
+    late_by: timedelta
+    title: str
+    body: str
+    data: Mapping[str, Any]
+    kind: str
+    config: Mapping[str, Any]
+    secrets: tuple[str, ...] = ()
