@@ -1,0 +1,80 @@
+"""Fixtures that every test may use: real servers, a fresh database, an empty queue."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from tests import servers
+
+FOLDER = pytest.StashKey[Path]()
+GUARD = pytest.StashKey[Any]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the session's folder, once; xdist's workers are told where it is."""
+    worker_input = getattr(config, "workerinput", None)
+    if worker_input:
+        config.stash[FOLDER] = Path(worker_input["servers_folder"])
+    else:
+        config.stash[FOLDER], config.stash[GUARD] = servers.open_session()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a new xdist worker where the session's folder is."""
+    node.workerinput["servers_folder"] = str(node.config.stash[FOLDER])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the servers; a pytest that is killed leaves this to the guard."""
+    if GUARD in config.stash:
+        servers.close_session(config.stash[FOLDER], config.stash[GUARD])
+
+
+@pytest.fixture(scope="session")
+def servers_folder(pytestconfig: pytest.Config) -> Path:
+    """Return the folder that all processes of this test session share."""
+    return pytestconfig.stash[FOLDER]
+
+
+@pytest.fixture(scope="session")
+def postgres_url(servers_folder: Path) -> str:
+    """Return the address of the server's maintenance database, as its superuser."""
+    return servers.shared_urls(servers_folder)["postgres"]
+
+
+@pytest.fixture(scope="session")
+def template(servers_folder: Path, postgres_url: str) -> str:
+    """Return the name of a database that has been migrated to the newest schema."""
+    return servers.migrated_template(servers_folder, postgres_url)
+
+
+@pytest.fixture
+async def database_url(postgres_url: str, template: str) -> AsyncIterator[str]:
+    """Yield the address of a migrated, empty database that only this test uses."""
+    url = await servers.copy_database(postgres_url, template)
+    yield url
+    await servers.drop_database(postgres_url, url)
+
+
+@pytest.fixture
+async def empty_database_url(postgres_url: str) -> AsyncIterator[str]:
+    """Yield the address of a database without any schema that only this test uses."""
+    url = await servers.copy_database(postgres_url, "template1")
+    yield url
+    await servers.drop_database(postgres_url, url)
+
+
+@pytest.fixture
+def redis_url(servers_folder: Path) -> Iterator[str]:
+    """Yield the address of an empty Redis database that only this test process uses."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % servers.REDIS_DATABASES
+    url = servers.shared_urls(servers_folder)["redis"].replace("db=0", f"db={number}")
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+        yield url
+        client.flushdb()
