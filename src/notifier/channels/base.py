@@ -5,11 +5,17 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from notifier.domain.delivery import Envelope, Outcome
+from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome
+
+ERROR_LIMIT = 500
+"""Characters of an error text in the ledger."""
 
 
 class ChannelConfig(BaseModel):
-    """Base of the config models; one per kind, it says what `config` of a destination may hold."""
+    """Base of the config models; one per kind, it says what `config` of a destination may hold.
+
+    Validated with the context `{"settings": Settings}`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -21,6 +27,8 @@ class Channel(Protocol):
     config_model: ClassVar[type[ChannelConfig]]
     signs: ClassVar[bool]
     """Whether destinations of this kind get a generated signing secret."""
+    address_form: ClassVar[str]
+    """An example of the addresses it reads, shown where none fits."""
 
     @classmethod
     def parse_address(cls, address: str) -> Mapping[str, Any] | None:
@@ -33,4 +41,9 @@ class Channel(Protocol):
         """Try once, within the channel's total time-out. Raises only for bugs."""
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Let go of connections; may be called more than once."""
+
+
+def unsuccessful(result: AttemptOutcome, error: str, status_code: int | None = None) -> Outcome:
+    """Return the outcome of a try that failed or may have failed, its text cut for the ledger."""
+    return Outcome(result, status_code, error[:ERROR_LIMIT])

@@ -1,0 +1,187 @@
+"""Kind `email`: a mail over SMTP, with text and HTML parts."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from email.message import EmailMessage
+from email.utils import parseaddr
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import aiosmtplib
+from aiosmtplib.email import flatten_message
+from aiosmtplib.protocol import PERIOD_REGEX, normalize_message_line_endings
+
+from notifier.channels.base import ChannelConfig, unsuccessful
+from notifier.channels.email_config import EmailConfig, parse_mailto
+from notifier.channels.email_message import compose, domain
+from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
+from notifier.settings import Settings
+
+QUIT_SECONDS = 1.0
+
+Refusals = list[aiosmtplib.SMTPRecipientRefused]
+
+
+class EmailChannel:
+    """Sends each mail over a connection of its own."""
+
+    kind: ClassVar[str] = "email"
+    config_model: ClassVar[type[ChannelConfig]] = EmailConfig
+    signs: ClassVar[bool] = False
+    address_form: ClassVar[str] = "mailto:ada@example.com"
+
+    def __init__(self, settings: Settings) -> None:
+        """Keep the settings; opens nothing."""
+        self._settings = settings
+
+    @classmethod
+    def parse_address(cls, address: str) -> Mapping[str, Any] | None:
+        """Read `mailto:` addresses, with one recipient or several."""
+        return parse_mailto(address)
+
+    async def send(self, envelope: Envelope) -> Outcome:
+        """Hand the mail over once; what is lost after its last byte was sent is ambiguous."""
+        if not self._settings.smtp_host:
+            text = "no mail server is configured: set NOTIFIER_SMTP_HOST"
+            return unsuccessful(AttemptOutcome.FAILED, text)
+        progress = SimpleNamespace(handed_over=False)
+        client: aiosmtplib.SMTP | None = None
+        try:
+            async with asyncio.timeout(self._settings.channel_timeout):
+                client = self._client()
+                outcome = await self._deliver(client, envelope, progress)
+            await _say_goodbye(client)
+        except TimeoutError as error:
+            text = str(error) or f"the mail server did not finish within {self._settings.channel_timeout:g} s"
+            return _lost(AttemptOutcome.TIMEOUT, text, progress.handed_over)
+        except aiosmtplib.SMTPResponseException as error:
+            return _refused(error, progress.handed_over)
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            text = f"{type(error).__name__}: {error}"
+            return _lost(AttemptOutcome.CONNECTION_LOST, text, progress.handed_over)
+        finally:
+            if client:
+                client.close()
+        return outcome
+
+    async def _deliver(
+        self, client: aiosmtplib.SMTP, envelope: Envelope, progress: SimpleNamespace
+    ) -> Outcome:
+        sender, recipients = self._settings.smtp_from, list(envelope.config["to"])
+        message = compose(envelope, sender, recipients)
+        await client.connect()
+        return await _hand_over(client, message, parseaddr(sender)[1], recipients, progress)
+
+    def _client(self) -> aiosmtplib.SMTP:
+        settings = self._settings
+        password = settings.smtp_password.get_secret_value() if settings.smtp_password else None
+        return aiosmtplib.SMTP(
+            hostname=settings.smtp_host,
+            port=settings.smtp_port,
+            username=settings.smtp_username,
+            password=password,
+            local_hostname=domain(settings.smtp_from),
+            timeout=None,  # one time-out around the whole exchange instead
+            use_tls=settings.smtp_tls == "tls",
+            start_tls=settings.smtp_tls == "starttls",
+            tls_context=self._tls if settings.smtp_tls != "none" else None,
+        )
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context()
+
+    async def aclose(self) -> None:
+        """Nothing to let go of."""
+
+
+async def _hand_over(
+    client: aiosmtplib.SMTP,
+    message: EmailMessage,
+    sender: str,
+    recipients: list[str],
+    progress: SimpleNamespace,
+) -> Outcome:
+    refusals = await _open_envelope(client, sender, recipients)
+    if len(refusals) == len(recipients):
+        return _all_refused(refusals)
+    answer = await _transmit(client, message, progress)
+    error = "not accepted for " + _listed(refusals) if refusals else None
+    return (
+        unsuccessful(AttemptOutcome.DELIVERED, error, answer.code)
+        if error
+        else Outcome.delivered(answer.code)
+    )
+
+
+async def _open_envelope(client: aiosmtplib.SMTP, sender: str, recipients: list[str]) -> Refusals:
+    """Name sender and recipients; return the recipients that were refused."""
+    utf8 = not all(address.isascii() for address in (sender, *recipients))
+    options = ["SMTPUTF8"] if utf8 else []
+    encoding = "utf-8" if utf8 else "ascii"
+    await client.mail(sender, options=options, encoding=encoding)
+    refusals: Refusals = []
+    for recipient in recipients:
+        try:
+            await client.rcpt(recipient, encoding=encoding)
+        except aiosmtplib.SMTPRecipientRefused as refusal:
+            refusals.append(refusal)
+    return refusals
+
+
+async def _transmit(
+    client: aiosmtplib.SMTP, message: EmailMessage, progress: SimpleNamespace
+) -> aiosmtplib.SMTPResponse:
+    """Send the message itself.
+
+    The library's own `data` does the same in one piece; only in two can a connection lost before the
+    message left be told from one lost after it.
+    """
+    ready = await client.execute_command(b"DATA")
+    if ready.code != aiosmtplib.SMTPStatus.start_input or client.protocol is None:
+        raise aiosmtplib.SMTPDataError(ready.code, ready.message)
+    utf8 = bool(message.policy.utf8)  # type: ignore[attr-defined]
+    lines = normalize_message_line_endings(flatten_message(message, utf8=utf8, cte_type="7bit"))
+    client.protocol.write(PERIOD_REGEX.sub(b"..", lines) + b".\r\n")
+    progress.handed_over = True
+    answer = await client.protocol.read_response()
+    if answer.code != aiosmtplib.SMTPStatus.completed:
+        raise aiosmtplib.SMTPDataError(answer.code, answer.message)
+    return answer
+
+
+async def _say_goodbye(client: aiosmtplib.SMTP) -> None:
+    """End the session politely if the server is quick; the mail's fate is known already."""
+    with suppress(aiosmtplib.SMTPException, OSError):
+        await client.quit(timeout=QUIT_SECONDS)
+
+
+def _all_refused(refusals: Refusals) -> Outcome:
+    text = "refused: " + _listed(refusals)
+    lasting = all(500 <= refusal.code < 600 for refusal in refusals)
+    if lasting:
+        refused = unsuccessful(AttemptOutcome.REJECTED, text, refusals[0].code)
+        return Outcome.rejected(Reason.RECIPIENT_REJECTED, refused.error or "", refused.status_code)
+    return unsuccessful(AttemptOutcome.FAILED, text, refusals[0].code)
+
+
+def _listed(refusals: Refusals) -> str:
+    return "; ".join(f"{refusal.recipient} ({refusal.code} {refusal.message})" for refusal in refusals)
+
+
+def _refused(error: aiosmtplib.SMTPResponseException, handed_over: bool) -> Outcome:
+    """Judge a negative answer: a lasting one to the message itself is final, all others are retried."""
+    text = f"{type(error).__name__}: {error.code} {error.message}"
+    if not 200 <= error.code < 600:
+        return _lost(AttemptOutcome.CONNECTION_LOST, text, handed_over)
+    if isinstance(error, aiosmtplib.SMTPDataError) and error.code >= 500:
+        cut = unsuccessful(AttemptOutcome.REJECTED, text, error.code)
+        return Outcome.rejected(Reason.RECIPIENT_REJECTED, cut.error or "", error.code)
+    return unsuccessful(AttemptOutcome.FAILED, text, error.code)
+
+
+def _lost(ambiguous: AttemptOutcome, text: str, handed_over: bool) -> Outcome:
+    return unsuccessful(ambiguous if handed_over else AttemptOutcome.FAILED, text)

@@ -1,0 +1,49 @@
+"""What a mail destination may hold, and the `mailto:` addresses that stand for one."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from notifier.channels.base import ChannelConfig
+from notifier.domain.errors import InvalidInput
+
+SCHEME = "mailto:"
+RECIPIENT_LIMIT = 50
+
+
+class EmailConfig(ChannelConfig):
+    """Whom a mail goes to."""
+
+    to: list[str] = Field(min_length=1, max_length=RECIPIENT_LIMIT)
+
+    @field_validator("to")
+    @classmethod
+    def _check_addresses(cls, value: list[str]) -> list[str]:
+        return list(dict.fromkeys(canonical(address) for address in value))
+
+
+def canonical(address: str) -> str:
+    """Return a mail address as it goes over the wire, its domain in ASCII; raises a pydantic error."""
+    try:
+        # Mail within one's own network is fine: localhost, names without a dot, special domains.
+        valid = validate_email(address, check_deliverability=False, globally_deliverable=False)
+    except (EmailNotValidError, ValueError) as error:
+        detail = f"{address[:100]!r} is not a mail address: {error}"
+        raise PydanticCustomError("invalid_email", "{detail}", {"detail": detail}) from error
+    return f"{valid.local_part}@{valid.ascii_domain}"
+
+
+def parse_mailto(address: str) -> Mapping[str, Any] | None:
+    """Return the config that a `mailto:` address stands for, or None if it is something else."""
+    if not address.lower().startswith(SCHEME):
+        return None
+    recipients, _, headers = address[len(SCHEME) :].partition("?")
+    if headers:
+        name = unquote(headers.partition("=")[0])
+        detail = f"A mailto address may only name recipients; {name[:50]!r} is not supported."
+        raise InvalidInput.at("", "unsupported_address", detail)
+    return {"to": [unquote(part).strip() for part in recipients.split(",")]}

@@ -1,0 +1,208 @@
+"""Kind `webhook`: a signed POST, as Standard Webhooks has it."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from importlib.metadata import version
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import aiohttp
+from yarl import URL
+
+from notifier.channels import signing
+from notifier.channels.base import ChannelConfig, unsuccessful
+from notifier.channels.egress import Guard, watching
+from notifier.channels.webhook_config import WebhookConfig
+from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
+from notifier.settings import Settings
+
+ANSWER_BYTES = 4096
+"""How much of an answer is read, for the error text."""
+
+ANSWER_SECONDS = 0.5
+"""How long the answer's body is waited for: its status has decided already."""
+
+CONNECTIONS = 1000
+CONNECTIONS_PER_HOST = 100
+KEEP_ALIVE_SECONDS = 10
+"""Less than common servers keep idle connections, so that few are found closed by the other side."""
+
+_DELIVERED = range(200, 300)
+_GONE = 410
+
+
+class WebhookChannel:
+    """Sends over one shared session, made by the first send."""
+
+    kind: ClassVar[str] = "webhook"
+    config_model: ClassVar[type[ChannelConfig]] = WebhookConfig
+    signs: ClassVar[bool] = True
+    address_form: ClassVar[str] = "https://example.com/hook"
+
+    def __init__(self, settings: Settings) -> None:
+        """Keep the settings; opens nothing."""
+        self._settings = settings
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def parse_address(cls, address: str) -> Mapping[str, Any] | None:
+        """Read `http://` and `https://` addresses."""
+        return {"url": address} if address.lower().startswith(("http://", "https://")) else None
+
+    async def send(self, envelope: Envelope) -> Outcome:
+        """POST once; a lost answer is ambiguous from the moment that bytes may have left."""
+        progress = SimpleNamespace(may_have_left=False)
+        deadline = asyncio.get_running_loop().time() + self._settings.webhook_timeout
+        with watching() as dialled:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    response = await self._post(envelope, progress)
+            except TimeoutError:
+                text = f"no answer within {self._settings.webhook_timeout:g} s"
+                return _lost(AttemptOutcome.TIMEOUT, text, progress.may_have_left)
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                if dialled.only_blocked:
+                    text = f"{dialled.blocked[0]} is a private or special address"
+                    return Outcome.rejected(Reason.ADDRESS_BLOCKED, text)
+                return _lost(AttemptOutcome.CONNECTION_LOST, _text(error), progress.may_have_left)
+        return _outcome(response, await _beginning(response, deadline), envelope.sent_at)
+
+    async def _post(self, envelope: Envelope, progress: SimpleNamespace) -> aiohttp.ClientResponse:
+        body = _body(envelope)
+        return await self._open_session().post(
+            URL(envelope.config["url"], encoded=True),
+            data=body.encode(),
+            headers=_headers(envelope, body),
+            allow_redirects=False,
+            trace_request_ctx=progress,
+        )
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = _session(self._settings)
+        return self._session
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept alive."""
+        session, self._session = self._session, None
+        if session:
+            await session.close()
+
+
+def _session(settings: Settings) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=CONNECTIONS,
+        limit_per_host=CONNECTIONS_PER_HOST,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        socket_factory=Guard(settings.allow_private_destinations),
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,  # no proxy from the environment: the guard would judge the proxy's address
+        auto_decompress=False,  # a small answer may unpack into a huge one
+        timeout=aiohttp.ClientTimeout(total=None),  # one time-out around the whole exchange instead
+        trace_configs=[_tracing()],
+    )
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Note the moment before the first byte of the request is written."""
+    tracing = aiohttp.TraceConfig()
+
+    async def mark(_session: Any, context: Any, _params: Any) -> None:
+        context.trace_request_ctx.may_have_left = True
+
+    tracing.on_request_headers_sent.append(mark)
+    return tracing
+
+
+def _body(envelope: Envelope) -> str:
+    data = {
+        "notification_id": str(envelope.notification_id) if envelope.notification_id else None,
+        "delivery_id": str(envelope.delivery_id),
+        "external_id": envelope.external_id,
+        "scheduled_for": _instant(envelope.scheduled_for),
+        "attempt": envelope.attempt,
+        "title": envelope.title,
+        "body": envelope.body,
+        "data": dict(envelope.data),
+    }
+    message = {"type": "notification.due", "timestamp": _instant(envelope.sent_at), "data": data}
+    return json.dumps(message, separators=(",", ":"))
+
+
+def _instant(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _headers(envelope: Envelope, body: str) -> dict[str, str]:
+    own = {"content-type": "application/json", "accept-encoding": "identity"}
+    signed = signing.headers(envelope.message_id, envelope.sent_at, body, envelope.secrets)
+    agent = {"user-agent": f"notifier/{version('notifier')}"}
+    users = {name.lower(): value for name, value in envelope.config.get("headers", {}).items()}
+    return {**agent, **users, **own, **signed}
+
+
+async def _beginning(response: aiohttp.ClientResponse, deadline: float) -> bytes:
+    """Return what the answer's body begins with; never fails, never waits for long."""
+    beginning = bytearray()
+    until = min(asyncio.get_running_loop().time() + ANSWER_SECONDS, deadline)
+    with suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout_at(until):
+            async for chunk in response.content.iter_any():
+                beginning += chunk
+                if len(beginning) >= ANSWER_BYTES:
+                    break
+    if response.content.at_eof():
+        response.release()
+    else:
+        response.close()
+    return bytes(beginning[:ANSWER_BYTES])
+
+
+def _outcome(response: aiohttp.ClientResponse, beginning: bytes, now: datetime) -> Outcome:
+    if response.status in _DELIVERED:
+        return Outcome.delivered(response.status)
+    text = _answer_text(response, beginning)
+    if response.status == _GONE:
+        return Outcome.rejected(Reason.DESTINATION_GONE, text, response.status)
+    failed = unsuccessful(AttemptOutcome.FAILED, text, response.status)
+    wait = retry_after(response.headers.get("retry-after"), now)
+    return Outcome(failed.result, failed.status_code, failed.error, retry_after=wait)
+
+
+def _answer_text(response: aiohttp.ClientResponse, beginning: bytes) -> str:
+    if 300 <= response.status < 400:
+        return f"HTTP {response.status}: redirects are not followed"
+    said = " ".join(
+        "".join(ch if ch.isprintable() else " " for ch in beginning.decode(errors="replace")).split()
+    )
+    return f"HTTP {response.status}: {said[:400]}" if said else f"HTTP {response.status}"
+
+
+def retry_after(value: str | None, now: datetime) -> timedelta | None:
+    """Return the wait that a Retry-After header asks for, or None where it makes no sense.
+
+    Reads seconds and HTTP dates; `now` is an aware instant.
+    """
+    value = (value or "").strip()
+    with suppress(ValueError, TypeError, OverflowError, IndexError):
+        if value.isascii() and value.isdigit() and len(value) < 10:
+            return timedelta(seconds=int(value))
+        if len(value) < 40 and value.endswith("GMT"):
+            wait = parsedate_to_datetime(value) - now
+            return wait if wait > timedelta(0) else None
+    return None
+
+
+def _lost(ambiguous: AttemptOutcome, text: str, may_have_left: bool) -> Outcome:
+    return unsuccessful(ambiguous if may_have_left else AttemptOutcome.FAILED, text)
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
