@@ -50,7 +50,7 @@ define prepare
 	  echo "Error: Python 3.11 or newer is needed, and $(PYTHON) is missing or older: try make PYTHON=python3.13" >&2; exit 1; }; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "Error: this Python cannot make virtual environments: apt install python3-venv" >&2; exit 1; }; \
-	$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	$(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Making the virtual environment ..." && $(PYTHON) -m venv --clear $(VENV); } || exit 1; \
 	echo "Installing $(1) ..." && \
 	$(INSTALL) --require-hashes -r $(1) && \

@@ -83,7 +83,7 @@ async def copy_database(postgres_url: str, template: str) -> str:
 
 async def drop_database(postgres_url: str, database_url: str) -> None:
     """Remove a copied database, whoever is still connected."""
-    name = database_url.split("?")[0].rsplit("/", 1)[1]
+    name = database_url.split("?", maxsplit=1)[0].rsplit("/", 1)[1]
     await execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 

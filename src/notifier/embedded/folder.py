@@ -7,7 +7,6 @@ postgres/     the database        valkey/   the queue's append-only file
 logs/         one file per child  run/      locks of the children; where the sockets are
 """
 
-import errno
 import os
 import secrets
 import time
@@ -76,6 +75,8 @@ class DataFolder:
 
 
 def _make(path: Path) -> Path:
+    if path.exists() and not path.is_dir():
+        raise StartError(f"Cannot use the data folder {path}: it is a file")
     if path.is_symlink() or path.exists():
         return path.resolve(strict=True)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,6 +116,4 @@ def _private(path: str, flags: int) -> int:
 
 
 def _in_words(error: OSError) -> str:
-    if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return f"{error.filename} is not a folder"
-    return error.strerror or str(error)
+    return f"{error.strerror} ({error.filename})" if error.filename else str(error)
