@@ -2,6 +2,9 @@
 
 import time
 from datetime import UTC, datetime
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
 
 
 def utc_now() -> datetime:
@@ -12,3 +15,8 @@ def utc_now() -> datetime:
 def monotonic() -> float:
     """Return seconds on a clock that never jumps; for durations only."""
     return time.monotonic()
+
+
+def new_id() -> UUID:
+    """Return a fresh UUIDv7: ids sort by the time they were made."""
+    return uuid7()

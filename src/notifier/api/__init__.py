@@ -1,1 +1,1 @@
-""""""
+"""JSON over HTTP, under /v1."""

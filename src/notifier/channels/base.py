@@ -19,6 +19,11 @@ class ChannelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @property
+    def label(self) -> str:
+        """A name for people, for a destination that was given none; it must not hold credentials."""
+        raise NotImplementedError
+
 
 class Channel(Protocol):
     """One way to send. A channel is made once per process and used by many tasks at the same time."""

@@ -53,7 +53,7 @@ _TEREDO = IPv6Network("2001::/32")
 _LOOPBACK_OR_NONE = (IPv6Address("::"), IPv6Address("::1"))
 
 
-class AddressBlocked(OSError):  # noqa: N818
+class AddressBlocked(OSError):
     """The address may not be dialled."""
 
 

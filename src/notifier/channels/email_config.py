@@ -20,6 +20,12 @@ class EmailConfig(ChannelConfig):
 
     to: list[str] = Field(min_length=1, max_length=RECIPIENT_LIMIT)
 
+    @property
+    def label(self) -> str:
+        """The first recipient, and how many more there are."""
+        more = len(self.to) - 1
+        return f"{self.to[0]} and {more} more" if more else self.to[0]
+
     @field_validator("to")
     @classmethod
     def _check_addresses(cls, value: list[str]) -> list[str]:

@@ -15,6 +15,11 @@ _log = structlog.get_logger("notifier.channels.log")
 class LogConfig(ChannelConfig):
     """A log destination has nothing to set."""
 
+    @property
+    def label(self) -> str:
+        """There is only one log."""
+        return "log"
+
 
 class LogChannel:
     """Writes one `message.logged` event for each message."""

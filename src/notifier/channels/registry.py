@@ -14,6 +14,7 @@ from notifier.channels.webhook import WebhookChannel
 from notifier.domain.errors import FieldProblem, InvalidInput
 from notifier.settings import Settings
 
+LABEL_LIMIT = 200
 _CHANNELS = (LogChannel, WebhookChannel, EmailChannel)
 
 
@@ -67,6 +68,10 @@ class Registry:
         except ValidationError as error:
             raise InvalidInput([_problem(row) for row in error.errors(include_url=False)]) from error
         return valid.model_dump(mode="json", exclude_defaults=True)
+
+    def label(self, kind: str, config: Mapping[str, Any]) -> str:
+        """Return a name for a destination that was given none; `config` is canonical."""
+        return self._channels[kind].config_model.model_construct(**config).label[:LABEL_LIMIT]
 
     def fingerprint(self, kind: str, config: Mapping[str, Any]) -> str:
         """Return a text that is the same for destinations with the same kind and canonical config.

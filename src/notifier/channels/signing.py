@@ -9,11 +9,21 @@ from standardwebhooks import Webhook
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32
+SECRET_SIZES = range(24, 65)
 
 
 def new_secret() -> str:
     """Return a fresh random signing secret, in the form that receivers' libraries take."""
     return PREFIX + base64.b64encode(random.token_bytes(SECRET_BYTES)).decode()
+
+
+def is_secret(text: str) -> bool:
+    """Tell whether `text` is `whsec_` and 24 to 64 bytes in base64, as the specification wants it."""
+    try:
+        key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+    except ValueError:
+        return False
+    return text.startswith(PREFIX) and len(key) in SECRET_SIZES
 
 
 def headers(message_id: str, sent_at: datetime, body: str, secrets: Iterable[str]) -> dict[str, str]:

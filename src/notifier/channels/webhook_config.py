@@ -1,6 +1,7 @@
 """What a webhook destination may hold: the rules for its URL and its headers, checked on save."""
 
 import re
+from ipaddress import IPv4Address
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -15,6 +16,7 @@ HEADER_COUNT = 20
 HEADER_BYTES = 4096
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HOST_NAME = re.compile(r"(?=.{1,254}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.|$))+", re.ASCII)
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 _OWN_HEADERS = frozenset(
     {
@@ -30,6 +32,11 @@ class WebhookConfig(ChannelConfig):
 
     url: str = Field(max_length=URL_LIMIT)
     headers: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The host: the rest of a URL may be a secret."""
+        return URL(self.url).host or "webhook"
 
     @field_validator("url")
     @classmethod
@@ -73,8 +80,9 @@ def _parse(value: str) -> URL:
 def _check_parts(url: URL) -> None:
     if url.scheme not in ("http", "https"):
         raise _invalid_url("the URL must begin with http:// or https://")
-    if not url.host or "\\" in str(url.host):
+    if not url.raw_host:
         raise _invalid_url("the URL has no host")
+    _check_host(url.raw_host)
     if url.port == 0:
         raise _invalid_url("the URL's port is not valid")
     if url.user is not None or url.password is not None:
@@ -83,9 +91,17 @@ def _check_parts(url: URL) -> None:
         raise _invalid_url("a URL for a webhook has no #fragment")
 
 
+def _check_host(host: str) -> None:
+    address = egress.literal(host.rstrip("."))
+    if isinstance(address, IPv4Address) and str(address) != host:
+        raise _invalid_url(f"write the URL's address as {address}")
+    if address is None and not _HOST_NAME.fullmatch(host):
+        raise _invalid_url("the URL's host is not valid")
+
+
 def _may_be_dialled(url: URL, settings: Any) -> bool:
     """Judge addresses that stand in the URL itself; names are judged when they are dialled."""
-    host = (url.host or "").rstrip(".")
+    host = (url.raw_host or "").rstrip(".")
     address = egress.literal(host)
     if address is None and (host == "localhost" or host.endswith(".localhost")):
         address = egress.literal("127.0.0.1")

@@ -1,8 +1,9 @@
 """The words of the ledger: delivery states, reasons, attempt outcomes, the envelope."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -52,6 +53,7 @@ class Reason(StrEnum):
     DECRYPTION_ERROR = "decryption_error"
     INTERNAL_ERROR = "internal_error"
     POISON = "poison"
+    PLANNING_ERROR = "planning_error"
     PAUSED = "paused"
     COALESCED = "coalesced"
     GRACE_EXCEEDED = "grace_exceeded"
@@ -122,3 +124,13 @@ class Envelope:
     kind: str
     config: Mapping[str, Any]
     secrets: tuple[str, ...] = ()
+
+
+def message_id(source: UUID, destination_id: UUID, scheduled_for: datetime) -> str:
+    """Return the id of a message: the same on every attempt, and again after a restore.
+
+    `source` is the notification, or the destination itself for its test message.
+    """
+    moment = scheduled_for.astimezone(UTC).isoformat(timespec="microseconds")
+    digest = hashlib.sha256(f"{source}/{destination_id}/{moment}".encode()).hexdigest()
+    return f"msg_{digest[:32]}"

@@ -1,1 +1,1 @@
-""""""
+"""Logs: structured lines, one way to write them."""

@@ -1,0 +1,97 @@
+"""What a route may ask for, as typed aliases."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Header, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from notifier.api.schemas.common import Limit, StorableText, read_cursor
+from notifier.domain.errors import InvalidInput
+from notifier.runtime import Runtime
+from notifier.services import access
+from notifier.services.context import Context
+from notifier.storage.engine import Session
+
+bearer = HTTPBearer(auto_error=False, description="An API key.")
+
+
+def get_runtime(request: Request) -> Runtime:
+    """Return what the process is wired with."""
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+RuntimeDep = Annotated[Runtime, Depends(get_runtime)]
+
+
+async def open_session(runtime: RuntimeDep) -> AsyncIterator[Session]:
+    """Yield the request's one transaction."""
+    async with runtime.database.transaction() as session:
+        yield session
+
+
+# The function scope commits before the answer leaves: else a failed commit would still answer 200.
+SessionDep = Annotated[Session, Depends(open_session, scope="function")]
+
+
+def _context(scope: str) -> Callable[..., Awaitable[Context]]:
+    """Return the dependency that authenticates the caller for `scope`."""
+
+    async def make(
+        session: SessionDep,
+        runtime: RuntimeDep,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    ) -> Context:
+        key = credentials.credentials if credentials else None
+        caller, now = await access.authenticate(session, key)
+        access.require(caller, scope)
+        return Context(session, caller, now, runtime.channels, runtime.queue, runtime.cipher)
+
+    return make
+
+
+Reader = Annotated[Context, Depends(_context("read"), scope="function")]
+Writer = Annotated[Context, Depends(_context("write"), scope="function")]
+
+
+class Paging:
+    """Cursor and limit of a list call."""
+
+    def __init__(
+        self,
+        cursor: Annotated[
+            StorableText | None, Query(max_length=100, description="`next_cursor` of the page before.")
+        ] = None,
+        limit: Limit = 50,
+    ) -> None:
+        self.after = read_cursor(cursor)
+        self.limit = limit
+
+
+PagingDep = Annotated[Paging, Depends()]
+
+
+def if_match(
+    value: Annotated[
+        str | None,
+        Header(
+            alias="If-Match", description="The `ETag` of the state you know; 412 if it is another by now."
+        ),
+    ] = None,
+) -> int | None:
+    """Return the revision that the caller expects, None if any will do."""
+    if value is None or value.strip() == "*":
+        return None
+    digits = value.strip().removeprefix("W/").strip('"')
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+        raise InvalidInput.at("If-Match", "invalid_etag", "If-Match takes the ETag of an earlier answer.")
+    return int(digits)
+
+
+IfMatch = Annotated[int | None, Depends(if_match)]
+
+
+def etag(revision: int) -> dict[str, str]:
+    """Return the header that names a revision."""
+    return {"ETag": f'"{revision}"'}

@@ -1,0 +1,129 @@
+"""`/v1/notifications`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from starlette.status import HTTP_201_CREATED, HTTP_202_ACCEPTED, HTTP_204_NO_CONTENT
+
+from notifier.api.deps import IfMatch, PagingDep, Reader, Writer, etag
+from notifier.api.idempotency import Answer, OnceDep
+from notifier.api.problems import documented
+from notifier.api.schemas.common import AwareInstant, Id, StorableText, write_cursor
+from notifier.api.schemas.delivery import DeliveriesQueued, DeliveryRead
+from notifier.api.schemas.notification import (
+    NotificationCreate,
+    NotificationPage,
+    NotificationRead,
+    NotificationUpdate,
+    Pause,
+    SendNow,
+    Status,
+)
+from notifier.services import notifications
+from notifier.services.notifications import Saved
+
+router = APIRouter(
+    prefix="/v1/notifications", tags=["notifications"], responses=documented(400, 401, 403, 422, 503)
+)
+
+
+def _answer(saved: Saved) -> Answer:
+    read = NotificationRead.of(saved.row, dict(saved.secrets))
+    return read, {**etag(read.revision), "Location": f"/v1/notifications/{read.id}"}
+
+
+@router.post("", status_code=HTTP_201_CREATED, response_model=NotificationRead, responses=documented(409))
+async def create(body: NotificationCreate, ctx: Writer, once: OnceDep) -> Response:
+    """Add a notification. It is first due one period from now, or at `start_at`."""
+
+    async def work() -> Answer:
+        return _answer(await notifications.create(ctx, body.model_dump()))
+
+    return await once(HTTP_201_CREATED, work)
+
+
+@router.get("")
+async def page(
+    ctx: Reader,
+    paging: PagingDep,
+    status: Status | None = None,
+    kind: Annotated[StorableText | None, Query(max_length=50, description="Kind of schedule.")] = None,
+    destination_id: Id | None = None,
+    q: Annotated[StorableText | None, Query(max_length=200, description="Part of the title.")] = None,
+    due_before: AwareInstant | None = None,
+) -> NotificationPage:
+    """List notifications, newest first."""
+    filters = {
+        "status": status,
+        "kind": kind,
+        "destination_id": destination_id,
+        "q": q,
+        "due_before": due_before,
+    }
+    found = await notifications.page(ctx, filters=filters, after=paging.after, limit=paging.limit)
+    items = [NotificationRead.of(row) for row in found.items]
+    return NotificationPage(items=items, next_cursor=write_cursor(found.next_after))
+
+
+@router.get("/{notification_id}", responses=documented(404))
+async def get(notification_id: str, ctx: Reader, response: Response) -> NotificationRead:
+    """Get one notification."""
+    row = await notifications.get(ctx, notification_id)
+    response.headers.update(etag(row.revision))
+    return NotificationRead.of(row)
+
+
+@router.patch("/{notification_id}", responses=documented(404, 409, 412))
+async def update(
+    notification_id: str, body: NotificationUpdate, ctx: Writer, revision: IfMatch, response: Response
+) -> NotificationRead:
+    """Change the fields given. A changed schedule is due afresh, counted from now."""
+    saved = await notifications.update(ctx, notification_id, body.changes(), revision=revision)
+    response.headers.update(etag(saved.row.revision))
+    return NotificationRead.of(saved.row, dict(saved.secrets))
+
+
+@router.delete("/{notification_id}", status_code=HTTP_204_NO_CONTENT, responses=documented(404, 412))
+async def delete(notification_id: str, ctx: Writer, revision: IfMatch) -> None:
+    """Delete it: nothing more is sent, its ledger is kept, its external id is free again."""
+    await notifications.delete(ctx, notification_id, revision=revision)
+
+
+@router.post("/{notification_id}/pause", responses=documented(404, 409, 412))
+async def pause(
+    notification_id: str, ctx: Writer, revision: IfMatch, response: Response, body: Pause | None = None
+) -> NotificationRead:
+    """Pause it. What is under way goes on; nothing new becomes due."""
+    row = await notifications.pause(
+        ctx, notification_id, reason=body.reason if body else None, revision=revision
+    )
+    response.headers.update(etag(row.revision))
+    return NotificationRead.of(row)
+
+
+@router.post("/{notification_id}/resume", responses=documented(404, 409, 412))
+async def resume(
+    notification_id: str, ctx: Writer, revision: IfMatch, response: Response
+) -> NotificationRead:
+    """Resume it with the first slot after now; nothing is sent at once for the time it was paused."""
+    row = await notifications.resume(ctx, notification_id, revision=revision)
+    response.headers.update(etag(row.revision))
+    return NotificationRead.of(row)
+
+
+@router.post(
+    "/{notification_id}/send",
+    status_code=HTTP_202_ACCEPTED,
+    response_model=DeliveriesQueued,
+    responses=documented(404, 409),
+)
+async def send(notification_id: str, ctx: Writer, once: OnceDep, body: SendNow | None = None) -> Response:
+    """Send it now, besides its schedule."""
+
+    async def work() -> Answer:
+        rows = await notifications.send_now(
+            ctx, notification_id, reset_clock=body.reset_clock if body else False
+        )
+        return DeliveriesQueued(deliveries=[DeliveryRead.model_validate(row) for row in rows]), {}
+
+    return await once(HTTP_202_ACCEPTED, work)

@@ -1,0 +1,130 @@
+"""Every error becomes a problem document (RFC 9457); this is the only place where errors meet HTTP."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from notifier.api.schemas.common import escape
+from notifier.api.schemas.problem import Problem
+from notifier.domain import errors
+from notifier.domain.errors import FieldProblem
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SOON = {"Retry-After": "5"}
+
+# error class -> status, name in the type, title
+KINDS: dict[type[errors.NotifierError], tuple[int, str, str]] = {
+    errors.InvalidInput: (422, "invalid-input", "Some of the input is wrong"),
+    errors.NotFound: (404, "not-found", "No such thing"),
+    errors.DuplicateExternalId: (409, "duplicate-external-id", "The external id is taken"),
+    errors.IdempotencyInProgress: (409, "idempotency-in-progress", "The first request is still under way"),
+    errors.Conflict: (409, "conflict", "Its state forbids this"),
+    errors.PreconditionFailed: (412, "precondition-failed", "It was changed meanwhile"),
+    errors.Unauthenticated: (401, "unauthenticated", "A valid API key is needed"),
+    errors.Forbidden: (403, "forbidden", "The API key may not do this"),
+    errors.IdempotencyMismatch: (422, "idempotency-mismatch", "The key was used for another request"),
+}
+HTTP_NAMES = {400: "malformed-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of the app answered by a problem document."""
+    app.add_exception_handler(errors.NotifierError, _on_known)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    for away in (SQLAlchemyError, ConnectionError, TimeoutError):
+        app.add_exception_handler(away, _on_database)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+def answer(
+    request: Request,
+    status: int,
+    name: str,
+    title: str,
+    detail: str,
+    problems: Sequence[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return the problem document."""
+    body: dict[str, Any] = {
+        "type": f"urn:notifier:problem:{name}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+    }
+    if problems:
+        body["errors"] = [{"pointer": p.pointer, "code": p.code, "detail": p.detail} for p in problems]
+    return JSONResponse(body, status, dict(headers or {}), MEDIA_TYPE)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that can answer with these problems."""
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema(ref_template="#/components/schemas/{model}")}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+async def _on_known(request: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.NotifierError)  # noqa: S101 - what the handler is registered for
+    status, name, title = next(KINDS[kind] for kind in type(error).__mro__ if kind in KINDS)
+    problems = error.problems if isinstance(error, errors.InvalidInput) else ()
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    return answer(request, status, name, title, error.detail, problems, headers)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    """Answer what FastAPI and Pydantic found wrong, with pointers of the request as the client wrote it."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        detail = f"The body is not valid JSON: {found[0]['ctx']['error']}."
+        return answer(request, 400, "malformed-json", "The body is not JSON", detail)
+    if any(isinstance(one.get("input"), bytes) and one["loc"] == ("body",) for one in found):
+        detail = "Send JSON, with `Content-Type: application/json`."
+        return answer(request, 415, "unsupported-media-type", "The body is not JSON", detail)
+    problems = [FieldProblem(_pointer(one["loc"]), one["type"], one["msg"]) for one in found]
+    detail = "; ".join(f"{p.pointer.lstrip('/') or 'body'}: {p.detail}" for p in problems)
+    return answer(request, 422, "invalid-input", "Some of the input is wrong", detail, problems)
+
+
+def _pointer(loc: Sequence[str | int]) -> str:
+    """Return the JSON Pointer of a place that Pydantic names; its first step says body, query or path."""
+    return "".join(f"/{escape(str(step))}" for step in loc[1:])
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    title = HTTPStatus(error.status_code).phrase
+    name = HTTP_NAMES.get(error.status_code, title.lower().replace(" ", "-"))
+    return answer(request, error.status_code, name, title, error.detail, headers=error.headers)
+
+
+async def _on_database(request: Request, error: Exception) -> Response:
+    """Answer 503 when the database is away or too busy, 500 when we wrote wrong SQL."""
+    if isinstance(error, DBAPIError) and not _is_away(error):
+        return await _on_bug(request, error)
+    log.warning("database.unavailable", error=repr(error))
+    detail = "The database does not answer in time. Nothing was changed; try again in a few seconds."
+    return answer(request, 503, "unavailable", "Temporarily unavailable", detail, headers=RETRY_SOON)
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Say whether trying again may help: connection lost (08), limits (53, 57), deadlock, lock (40, 55)."""
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or state is None or state[:2] in {"08", "40", "53", "55", "57"}
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    log.error("request.failed", method=request.method, path=request.url.path, exc_info=error)
+    detail = "This is a bug of the service; its log says more."
+    return answer(request, 500, "internal-error", "Internal error", detail)

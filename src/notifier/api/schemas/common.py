@@ -1,0 +1,114 @@
+"""What all shapes share."""
+
+import base64
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+
+from notifier.domain.errors import FieldProblem, InvalidInput
+
+DEEPEST = 32
+"""How deep objects and lists may be nested in a request."""
+
+
+def _write_instant(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+Instant = Annotated[datetime, PlainSerializer(_write_instant, return_type=str, when_used="json")]
+"""RFC 3339, UTC, with `Z`."""
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("an instant needs an offset, such as Z or +02:00")
+    return value
+
+
+AwareInstant = Annotated[datetime, AfterValidator(_aware)]
+Id = Annotated[UUID, PlainSerializer(str, return_type=str)]
+
+
+def _storable(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain the NUL character")
+    return value
+
+
+StorableText = Annotated[str, AfterValidator(_storable)]
+"""Text from a path or a query; bodies are checked as a whole by `Input`."""
+
+
+class Input(BaseModel):
+    """Base of request bodies: unknown fields are refused, and so is what no database can store."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_storable(cls, value: Any) -> Any:
+        problems = list(_unstorable(value))
+        if problems:
+            raise InvalidInput(problems)
+        return value
+
+
+class Output(BaseModel):
+    """Base of answers, made from rows."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+def _unstorable(value: Any) -> Iterator[FieldProblem]:
+    """Yield what JSON can carry but text and numbers in a database cannot."""
+    stack: list[tuple[str, int, Any]] = [("", 0, value)]
+    while stack:
+        pointer, depth, one = stack.pop()
+        if depth > DEEPEST:
+            yield FieldProblem(pointer, "too_deep", f"Nested more than {DEEPEST} levels deep.")
+        elif isinstance(one, dict):
+            stack += [(f"{pointer}/{escape(key)}", depth + 1, item) for key, item in one.items()]
+            stack += [(pointer, depth, key) for key in one]
+        elif isinstance(one, list):
+            stack += [(f"{pointer}/{index}", depth + 1, item) for index, item in enumerate(one)]
+        elif problem := _wrong_scalar(one):
+            yield FieldProblem(pointer, *problem)
+
+
+def _wrong_scalar(value: Any) -> tuple[str, str] | None:
+    if isinstance(value, str) and "\x00" in value:
+        return "nul_character", "Text must not contain the NUL character."
+    if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
+        return "invalid_unicode", "Text must not contain half of a surrogate pair."
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not_a_number", "A number must be finite."
+    return None
+
+
+def escape(key: str) -> str:
+    """Return `key` as a step of a JSON Pointer (RFC 6901), safe to print."""
+    return key.replace("~", "~0").replace("/", "~1").encode("utf-8", "backslashreplace").decode()
+
+
+def write_cursor(after: UUID | None) -> str | None:
+    """Return the opaque cursor of the next page."""
+    return base64.urlsafe_b64encode(after.bytes).decode().rstrip("=") if after else None
+
+
+def read_cursor(cursor: str | None) -> UUID | None:
+    """Return what a cursor stands for. Raises InvalidInput."""
+    if cursor is None:
+        return None
+    try:
+        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
+    except ValueError:
+        raise InvalidInput.at(
+            "/cursor", "invalid_cursor", "Give the `next_cursor` of the page before."
+        ) from None
+
+
+Limit = Annotated[int, Field(ge=1, le=100, description="Most items on the page.")]

@@ -1,0 +1,127 @@
+"""The shapes of a notification."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from notifier.api.schemas.common import Id, Input, Instant, Output
+from notifier.api.schemas.schedule import ScheduleIn, ScheduleOut
+
+Status = Literal["active", "paused", "blocked", "completed"]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
+Body = Annotated[str, StringConstraints(max_length=64 * 1024)]
+ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Address = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+To = Annotated[
+    list[Address],
+    Field(
+        min_length=1,
+        max_length=50,
+        examples=[["mailto:ada@example.com", "https://example.com/hook"]],
+        description="Ids of destinations, or addresses: `log:`, `mailto:…`, `https://…`. "
+        "An address makes, or finds, the stored destination.",
+    ),
+]
+StartAt = Annotated[
+    str,
+    Field(
+        examples=["2026-11-23T09:00:00Z"],
+        json_schema_extra={"format": "date-time"},
+        description="First due time. Now, or up to five minutes ago, is due at the next sweep.",
+    ),
+]
+
+
+class NotificationCreate(Input):
+    """A notification to be made. The least that works is a title and a schedule."""
+
+    title: Title = Field(examples=["Water the plants"], description="Liquid template.")
+    body: Body = Field(
+        "", examples=["Hi {{ name }}, it is {{ slot.local_date }}."], description="Liquid template."
+    )
+    data: dict[str, Any] = Field({}, examples=[{"name": "Ada"}], description="Values for the templates.")
+    schedule: ScheduleIn
+    start_at: StartAt | None = None
+    to: To | None = Field(None, description="Where to send; without it, to the log (`log:`).")
+    external_id: ExternalId | None = Field(
+        None, examples=["plants"], description="Your own id, unique in the project."
+    )
+
+
+class NotificationUpdate(Input):
+    """The fields to change; a field that is absent stays as it is. Only `external_id` may be null."""
+
+    title: Title = ""
+    body: Body = ""
+    data: dict[str, Any] = {}
+    schedule: ScheduleIn = None
+    start_at: StartAt = ""
+    to: To = []
+    external_id: ExternalId | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """Return the fields that the request named."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class Pause(Input):
+    """Why it is paused."""
+
+    reason: Annotated[str, StringConstraints(max_length=500)] | None = Field(None, examples=["on holiday"])
+
+
+class SendNow(Input):
+    """How to send now."""
+
+    reset_clock: bool = Field(False, description="Count the interval from now.")
+
+
+class NotificationDestination(Output):
+    """A destination of a notification."""
+
+    id: Id
+    kind: str = Field(examples=["webhook"])
+    name: str = Field(examples=["ops"])
+    secret: str | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="Signing secret, shown once, when this very call made the destination.",
+    )
+
+
+class NotificationRead(Output):
+    """A notification."""
+
+    id: Id
+    external_id: str | None
+    title: str
+    body: str
+    data: dict[str, Any]
+    schedule: ScheduleOut
+    destinations: list[NotificationDestination]
+    status: Status
+    pause_reason: str | None
+    blocked_reason: str | None
+    next_due_at: Instant | None
+    last_delivered_at: Instant | None
+    revision: int
+    created_at: Instant
+    updated_at: Instant
+
+    @classmethod
+    def of(cls, row: Any, secrets: dict[UUID, str] | None = None) -> "NotificationRead":
+        """Return the answer for a row; only an active notification is ever due."""
+        read = cls.model_validate(row)
+        if read.status != "active":
+            read.next_due_at = None
+        for target in read.destinations:
+            target.secret = (secrets or {}).get(target.id)
+        return read
+
+
+class NotificationPage(Output):
+    """A page of notifications, newest first."""
+
+    items: list[NotificationRead]
+    next_cursor: str | None

@@ -1,0 +1,66 @@
+"""The API process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
+
+from notifier import __version__
+from notifier.api import deliveries, destinations, health, notifications, problems
+from notifier.observability import logs
+from notifier.runtime import open_runtime
+from notifier.settings import Settings
+
+LARGEST_BODY = 1024 * 1024
+DESCRIPTION = """
+Recurring notifications: one POST, and a message goes out every day or week, exactly when it should.
+
+Press **Authorize** and paste an API key. Errors are problem documents (RFC 9457). Lists are paged: pass
+`next_cursor` back as `cursor`. A POST repeated with the same `Idempotency-Key` does its work once.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the API. It connects when it is first asked."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_runtime(settings) as app.state.runtime:
+            yield
+
+    app = FastAPIOffline(
+        title="notifier",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        max_body_size=LARGEST_BODY,
+        swagger_ui_parameters={"persistAuthorization": True, "tryItOutEnabled": True},
+    )
+    problems.install(app)
+    for router in (notifications.router, destinations.router, deliveries.router, health.router):
+        app.include_router(router)
+    app.add_api_route("/", _home, include_in_schema=False)
+    return app
+
+
+async def _home() -> RedirectResponse:
+    return RedirectResponse("/docs")
+
+
+def run() -> None:
+    """Serve the API until SIGTERM or SIGINT."""
+    settings = Settings()
+    logs.configure(log_format=settings.log_format, level=settings.log_level)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        loop="uvloop",
+        timeout_graceful_shutdown=10,
+    )

@@ -1,0 +1,129 @@
+"""The queue: names, ids and payloads of jobs, and the port over arq that rings for deliveries.
+
+Redis is a doorbell: a job says "look at this delivery" and nothing else, so every job can be lost or
+doubled without harm. Payloads are msgpack, never pickle, which runs code for whoever can write to Redis.
+"""
+
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, cast
+from uuid import UUID
+
+import msgpack
+from arq.connections import RedisSettings
+from arq.constants import in_progress_key_prefix, job_key_prefix
+from arq.jobs import serialize_job
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from notifier.clock import utc_now
+
+DELIVER = "delivery.deliver"
+DELIVERY_QUEUE = "notifier:deliveries"
+SCHEDULER_QUEUE = "notifier:scheduler"
+CHUNK = 500
+JOB_LIFETIME_MS = 86_400_000
+
+serialize = msgpack.packb
+deserialize = msgpack.unpackb
+
+# What arq's own enqueue does, for many jobs in one call and without its optimistic locks.
+RING = """
+for i = 3, #ARGV, 2 do
+  if redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 1], 'NX', 'PX', KEYS[2]) then
+    redis.call('ZADD', KEYS[1], ARGV[2], ARGV[i])
+  end
+end
+"""
+# The jobs that no worker will pick up: not in the queue, or begun by a worker that may be dead.
+LOST = """
+local lost = {}
+for i = 2, #ARGV do
+  if not redis.call('ZSCORE', KEYS[1], ARGV[i]) or redis.call('EXISTS', ARGV[1] .. ARGV[i]) == 1 then
+    lost[#lost + 1] = i - 2
+  end
+end
+return lost
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A ring for one delivery. `seq` makes the id new whenever a ring is repeated."""
+
+    project_id: UUID
+    delivery_id: UUID
+    seq: int
+
+    @property
+    def id(self) -> str:
+        """The arq job id."""
+        return f"{self.delivery_id.hex}:{self.seq}"
+
+    def payload(self, now_ms: int) -> bytes:
+        """Return the job in arq's wire format."""
+        args = (self.project_id.hex, self.delivery_id.hex)
+        return serialize_job(DELIVER, args, {}, None, now_ms, serializer=serialize)
+
+
+class Queue:
+    """The doorbell. Errors of Redis come through as they are; callers decide what they mean."""
+
+    def __init__(self, redis: Redis, name: str = DELIVERY_QUEUE) -> None:
+        self.redis = redis
+        self.name = name
+
+    async def ring(self, jobs: Sequence[Job]) -> None:
+        """Enqueue `jobs`, 500 in one round trip. A job whose id is there already is left as it is."""
+        now_ms = int(utc_now().timestamp() * 1000)
+        for chunk in _chunks(jobs):
+            pairs = [part for job in chunk for part in (job.id, job.payload(now_ms))]
+            keys = (self.name, str(JOB_LIFETIME_MS))
+            await self._call(RING, keys, job_key_prefix, now_ms, *pairs)
+
+    async def lost(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return those of `jobs` that no living worker is about to pick up."""
+        found: list[Job] = []
+        for chunk in _chunks(jobs):
+            ids = [job.id for job in chunk]
+            indexes = await self._call(LOST, (self.name,), in_progress_key_prefix, *ids)
+            found.extend(chunk[index] for index in indexes)
+        return found
+
+    async def _call(self, script: str, keys: Sequence[str], *arguments: Any) -> Any:
+        """Run a Lua script in Redis."""
+        return await cast(Awaitable[Any], self.redis.eval(script, len(keys), *keys, *arguments))
+
+    async def ping(self) -> None:
+        """Raise if Redis does not answer."""
+        await self.redis.ping()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.redis.aclose(close_connection_pool=True)
+
+
+def redis_settings(url: str) -> RedisSettings:
+    """Return arq's connection settings for `url`, such that a worker outlives a restart of Redis."""
+    settings = RedisSettings.from_dsn(url)
+    settings.conn_timeout = 5
+    settings.conn_retries = 60
+    settings.retry = Retry(ExponentialBackoff(cap=2, base=0.05), retries=-1)
+    settings.retry_on_error = [RedisConnectionError, RedisTimeoutError]
+    return settings
+
+
+def connect(url: str) -> Queue:
+    """Return a queue that gives up quickly on a Redis that is away: lost rings are rung again from rows."""
+    retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), retries=2)
+    return Queue(Redis.from_url(url, socket_timeout=3, socket_connect_timeout=1, retry=retry))
+
+
+def _chunks(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    rest = iter(jobs)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk

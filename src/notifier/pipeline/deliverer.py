@@ -1,0 +1,184 @@
+"""One delivery: claim, send, record (engine.md 3). The steps are numbered as there.
+
+No transaction is open while a message is being sent. A process that dies in between leaves a lease
+behind, which the rescuer breaks.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+from sqlalchemy import Row
+
+from notifier import rendering
+from notifier.channels.registry import Registry
+from notifier.clock import monotonic
+from notifier.domain import schedule
+from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Status, Trigger
+from notifier.domain.retry import Verdict, decide
+from notifier.storage import claims
+from notifier.storage.claims import LEASE_SECONDS, Finished
+from notifier.storage.encryption import Cipher, DecryptionFailed
+from notifier.storage.engine import Database
+
+log = structlog.get_logger(__name__)
+
+LONGEST_SEND_SECONDS = 60
+"""More than any channel's time-out; a claim older than the lease less this is given back unsent."""
+
+RECORD_FOR_SECONDS = 3 * LEASE_SECONDS
+TEST_TITLE = "Test message from notifier"
+TEST_BODY = "This is a test of the destination “{name}”. If you can read it, messages will arrive."
+
+
+@dataclass(frozen=True, slots=True)
+class Deliverer:
+    """What every delivery needs."""
+
+    database: Database
+    channels: Registry
+    cipher: Cipher
+    waits: tuple[timedelta, ...]
+
+    async def deliver(self, project_id: UUID, delivery_id: UUID) -> None:
+        """Try one delivery once. Does nothing if it is not due, is another worker's, or has ended."""
+        started = monotonic()
+        # 1. claim: the row says `sending` before anything leaves this process
+        async with self.database.transaction() as session:
+            claim = await claims.claim(session, project_id, delivery_id, uuid4())
+        if claim is None:
+            return
+        # 2. send, unless this process slept for so long that its lease could end first
+        if monotonic() - started > LEASE_SECONDS - LONGEST_SEND_SECONDS:
+            await self._give_back(claim)
+            return
+        outcome = await self._send(claim)
+        # 3. record, behind the fence of the lease
+        finished = self._judge(claim, outcome, monotonic() - started)
+        await self._record(claim, finished)
+
+    async def _send(self, claim: Row[Any]) -> Outcome:
+        """Render and send; what cannot be rendered or sent is an outcome too."""
+        try:
+            envelope = self._envelope(claim)
+            return await self.channels.get(claim.kind).send(envelope)
+        except rendering.TemplateFailed as error:
+            return Outcome.rejected(Reason.TEMPLATE_ERROR, str(error))
+        except DecryptionFailed as error:
+            return Outcome.rejected(Reason.DECRYPTION_ERROR, str(error))
+        except Exception as error:
+            # a bug, so nobody knows how far it got
+            log.exception("channel.failed", delivery_id=str(claim.id), kind=claim.kind)
+            return Outcome(AttemptOutcome.UNKNOWN, error=f"internal error: {type(error).__name__}")
+
+    def _envelope(self, claim: Row[Any]) -> Envelope:
+        title, body, data = self._words(claim)
+        return Envelope(
+            delivery_id=claim.id,
+            notification_id=claim.notification_id,
+            external_id=claim.external_id,
+            message_id=claim.message_id,
+            attempt=claim.attempts_made,
+            sent_at=claim.claimed_at,
+            scheduled_for=claim.scheduled_for,
+            late_by=claim.first_attempt_at - claim.scheduled_for,
+            title=title,
+            body=body,
+            data=data,
+            kind=claim.kind,
+            config=claim.config,
+            secrets=tuple(self.cipher.decrypt(secret) for secret in claim.secrets),
+        )
+
+    def _words(self, claim: Row[Any]) -> tuple[str, str, dict[str, Any]]:
+        """Return title, body and data of the message, from the revision that the delivery pins."""
+        if claim.notification_id is None:
+            return TEST_TITLE, TEST_BODY.format(name=claim.destination_name), {}
+        names = rendering.context(
+            claim.data,
+            scheduled_for=claim.scheduled_for,
+            timezone=str(schedule.local(schedule.parse(claim.schedule), claim.scheduled_for).tzinfo),
+            late_by=claim.first_attempt_at - claim.scheduled_for,
+            notification_id=claim.notification_id,
+            external_id=claim.external_id,
+        )
+        title = rendering.render_title(claim.title, names)
+        return title, rendering.render(claim.body, names), claim.data
+
+    def _judge(self, claim: Row[Any], outcome: Outcome, elapsed: float) -> Finished:
+        """Decide what follows; a test message gets one try."""
+        verdict = decide(
+            outcome,
+            attempts_made=claim.attempts_made,
+            now=claim.claimed_at + timedelta(seconds=elapsed),
+            expires_at=claim.expires_at,
+            waits=() if claim.trigger == Trigger.TEST else self.waits,
+            jitter=random.uniform(-1, 1),  # noqa: S311 - spreads load, hides nothing
+        )
+        return Finished(
+            claim.project_id,
+            claim.id,
+            claim.lease_token,
+            claim.attempts_made,
+            outcome,
+            verdict,
+            int(elapsed * 1000),
+        )
+
+    async def _record(self, claim: Row[Any], finished: Finished) -> None:
+        """Write the outcome, again and again while the database is away: it must not become a duplicate."""
+        give_up_at = monotonic() + RECORD_FOR_SECONDS
+        pause = 0.1
+        while True:
+            try:
+                recorded = await self._write(claim, finished)
+                break
+            except Exception as error:
+                if monotonic() > give_up_at:
+                    log.exception("outcome.lost", **_line(claim, finished))
+                    return
+                log.warning("outcome.retry", delivery_id=str(claim.id), error=repr(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5)
+        log.info("delivery.attempted", recorded=recorded, **_line(claim, finished))
+
+    async def _write(self, claim: Row[Any], finished: Finished) -> bool:
+        """Write the outcome behind the fence; a success that comes too late is absorbed."""
+        async with self.database.transaction() as session:
+            recorded = await claims.finish(session, finished)
+            if not recorded and finished.verdict.status is Status.DELIVERED:
+                recorded = await claims.absorb(session, finished)
+            if recorded and finished.verdict.reason is Reason.DESTINATION_GONE:
+                await claims.block_destination(session, claim.project_id, claim.destination_id, "gone")
+        return recorded
+
+    async def _give_back(self, claim: Row[Any]) -> None:
+        log.warning("claim.given_back", delivery_id=str(claim.id))
+        async with self.database.transaction() as session:
+            await claims.give_back(session, claim.project_id, claim.id, claim.lease_token)
+
+
+def _line(claim: Row[Any], finished: Finished) -> dict[str, Any]:
+    """Return the fields of the one wide line that is logged for an attempt."""
+    verdict: Verdict = finished.verdict
+    return {
+        "delivery_id": str(claim.id),
+        "notification_id": claim.notification_id and str(claim.notification_id),
+        "destination_id": str(claim.destination_id),
+        "kind": claim.kind,
+        "trigger": claim.trigger,
+        "message_id": claim.message_id,
+        "scheduled_for": claim.scheduled_for.isoformat(),
+        "attempt": finished.number,
+        "outcome": finished.outcome.result.value,
+        "status_code": finished.outcome.status_code,
+        "error": finished.outcome.error,
+        "status": verdict.status.value,
+        "reason": verdict.reason and verdict.reason.value,
+        "retry_in_seconds": verdict.wait and verdict.wait.total_seconds(),
+        "duration_ms": finished.duration_ms,
+    }

@@ -1,0 +1,66 @@
+"""The sweep's second half: free what a dead worker held, end what is too late, ring again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import Row
+
+from notifier.jobs import Job, Queue
+from notifier.storage import rescue
+from notifier.storage.engine import Database
+
+log = structlog.get_logger(__name__)
+
+BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """How many deliveries one pass freed, ended and rang for."""
+
+    freed: int
+    expired: int
+    rung: int
+
+
+async def run(database: Database, queue: Queue) -> Rescued:
+    """Make one pass. Every part is safe to run at the same time elsewhere."""
+    async with database.transaction() as session:
+        freed = await rescue.break_leases(session, BATCH)
+    async with database.transaction() as session:
+        expired = await rescue.expire(session, BATCH)
+    rescued = Rescued(freed, expired, await _ring_again(database, queue))
+    if any((rescued.freed, rescued.expired)):
+        log.warning("deliveries.rescued", freed=freed, expired=expired, rung=rescued.rung)
+    return rescued
+
+
+async def forget(database: Database) -> None:
+    """Drop what is kept for a limited time only."""
+    async with database.transaction() as session:
+        await rescue.forget_answers(session)
+
+
+async def _ring_again(database: Database, queue: Queue) -> int:
+    """Ring for due deliveries that have no job, or whose job is lost; return how many."""
+    rung, last = 0, None
+    while True:
+        async with database.transaction() as session:
+            waiting = await rescue.unrung(session, BATCH, last)
+        lost = await _without_job(queue, waiting)
+        async with database.transaction() as session:
+            counted = await rescue.count_ring(session, lost)
+        await queue.ring([Job(row.project_id, row.id, row.enqueue_seq) for row in counted])
+        rung += len(counted)
+        if len(waiting) < BATCH:
+            return rung
+        last = waiting[-1]
+
+
+async def _without_job(queue: Queue, waiting: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """Return the rows that no job in Redis stands for."""
+    rung = {Job(row.project_id, row.id, row.enqueue_seq): row for row in waiting if not row.silent}
+    lost = await queue.lost(list(rung))
+    return [row for row in waiting if row.silent] + [rung[job] for job in lost]

@@ -1,0 +1,48 @@
+"""The one place where things are wired, for every process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from notifier import jobs
+from notifier.channels import registry
+from notifier.channels.registry import Registry
+from notifier.pipeline.deliverer import Deliverer
+from notifier.settings import Settings
+from notifier.storage.encryption import Cipher
+from notifier.storage.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a process works with."""
+
+    settings: Settings
+    database: Database
+    queue: jobs.Queue
+    channels: Registry
+    cipher: Cipher
+
+    def deliverer(self) -> Deliverer:
+        """Return what sends deliveries."""
+        waits = tuple(timedelta(seconds=wait) for wait in self.settings.retry_schedule)
+        return Deliverer(self.database, self.channels, self.cipher, waits)
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    """Yield the wired parts and close them at the end. Connects to nothing by itself."""
+    runtime = Runtime(
+        settings,
+        Database(settings.database_url, pool_size=settings.database_pool_size),
+        jobs.connect(settings.redis_url),
+        registry.build(settings),
+        Cipher(settings.secret_key.get_secret_value()),
+    )
+    try:
+        yield runtime
+    finally:
+        await runtime.channels.aclose()
+        await runtime.queue.aclose()
+        await runtime.database.aclose()

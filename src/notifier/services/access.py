@@ -1,0 +1,27 @@
+"""Who may do what."""
+
+from datetime import datetime
+
+from notifier.domain.errors import Forbidden, Unauthenticated
+from notifier.services.context import Caller
+from notifier.storage import access
+from notifier.storage.engine import Session
+
+GRANTS = {"read": {"read", "write", "admin"}, "write": {"write", "admin"}, "admin": {"admin"}}
+"""For each scope a call may need, the scopes of a key that suffice."""
+
+
+async def authenticate(session: Session, key: str | None) -> tuple[Caller, datetime]:
+    """Return the caller that `key` stands for, and the database's now. Raises Unauthenticated."""
+    if not key:
+        raise Unauthenticated("Send an API key: `Authorization: Bearer <key>`.")
+    row = await access.find_key(session, key)
+    if row is None:
+        raise Unauthenticated("The API key is not valid.")
+    return Caller(row.project_id, row.name, frozenset(row.scopes)), row.now
+
+
+def require(caller: Caller, scope: str) -> None:
+    """Raise Forbidden unless the caller's key suffices for `scope`."""
+    if not GRANTS[scope] & caller.scopes:
+        raise Forbidden(f"This call needs a key with the scope {scope!r}.")

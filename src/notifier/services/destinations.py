@@ -1,0 +1,182 @@
+"""Stored targets: make, find, change, delete, test."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from notifier.channels import signing
+from notifier.clock import new_id
+from notifier.domain.delivery import Trigger, message_id
+from notifier.domain.errors import Conflict, FieldProblem, InvalidInput, NotFound
+from notifier.jobs import Job
+from notifier.services.context import Context, check_revision, parse_id
+from notifier.storage import deliveries, destinations
+from notifier.storage.paging import Page
+
+MOST_SECRETS = 2
+"""A new secret and the one before it, so that receivers can change over without a gap."""
+
+
+async def create(
+    ctx: Context, *, kind: str, name: str | None, config: Mapping[str, Any], secret: str | None
+) -> tuple[Row[Any], str | None]:
+    """Store a destination; return it with its signing secret, which no later call shows."""
+    checked = ctx.channels.validate_config(kind, config)
+    return await _add(ctx, kind, checked, name=name, secret=_check_secret(ctx, kind, secret))
+
+
+async def get(ctx: Context, destination_id: str) -> Row[Any]:
+    """Return one destination. Raises NotFound."""
+    return await _get(ctx, destination_id)
+
+
+async def page(ctx: Context, *, kind: str | None, after: UUID | None, limit: int) -> Page:
+    """Return a page of destinations, newest first."""
+    return await destinations.page(ctx.session, ctx.project_id, kind=kind, after=after, limit=limit)
+
+
+async def update(
+    ctx: Context, destination_id: str, changes: Mapping[str, Any], *, revision: int | None
+) -> Row[Any]:
+    """Write the given fields: `name`, `config`, `secret`, `status` (`active` lifts a block)."""
+    row = await _get(ctx, destination_id, lock=True)
+    check_revision(revision, row.revision)
+    values: dict[str, Any] = {}
+    if "name" in changes:
+        values["name"] = changes["name"]
+    if "config" in changes:
+        values["config"] = ctx.channels.validate_config(row.kind, changes["config"])
+        values["fingerprint"] = ctx.channels.fingerprint(row.kind, values["config"])
+    if "secret" in changes:
+        values["secrets"] = await _rotated(ctx, row, changes["secret"])
+    if changes.get("status") == "active" and row.blocked_at is not None:
+        values |= {"blocked_at": None, "blocked_reason": None}
+        await destinations.release_held(ctx.session, ctx.project_id, row.id)
+    if not values:
+        return row
+    return await destinations.change(ctx.session, ctx.project_id, row.id, values)
+
+
+async def delete(ctx: Context, destination_id: str, *, revision: int | None) -> None:
+    """Delete a destination that no notification uses. Raises Conflict while one does."""
+    row = await _get(ctx, destination_id, lock=True)
+    check_revision(revision, row.revision)
+    users = await destinations.count_users(ctx.session, ctx.project_id, row.id)
+    if users:
+        raise Conflict(
+            f"{users} notification(s) still send to it. Give them another `to` first: "
+            f"GET /v1/notifications?destination_id={row.id} lists them."
+        )
+    await destinations.change(ctx.session, ctx.project_id, row.id, {"deleted_at": ctx.now})
+
+
+async def send_test(ctx: Context, destination_id: str) -> Row[Any]:
+    """Queue one real test message, tried once; return its delivery."""
+    row = await _get(ctx, destination_id)
+    delivery = {
+        "project_id": ctx.project_id,
+        "id": new_id(),
+        "destination_id": row.id,
+        "trigger": Trigger.TEST,
+        "scheduled_for": ctx.now,
+        "message_id": message_id(row.id, row.id, ctx.now),
+    }
+    return (await queue_deliveries(ctx, [delivery]))[0]
+
+
+async def queue_deliveries(ctx: Context, rows: Sequence[Mapping[str, Any]]) -> list[Row[Any]]:
+    """Store deliveries that are to go out now, and ring for them after the commit."""
+    stored = await deliveries.add(ctx.session, rows)
+    jobs = [Job(ctx.project_id, row.id, 1) for row in stored]
+    ctx.session.after_commit(lambda: ctx.queue.ring(jobs))
+    return stored
+
+
+async def resolve(ctx: Context, to: Sequence[str]) -> tuple[list[UUID], dict[UUID, str]]:
+    """Return the destinations that `to` names, and the secrets of those made for it.
+
+    An item is a destination's id or an address; an address finds the stored destination or makes it.
+    Raises InvalidInput with a pointer to each wrong item.
+    """
+    problems: list[FieldProblem] = []
+    found: dict[UUID, None] = {}
+    secrets: dict[UUID, str] = {}
+    for position, item in enumerate(to):
+        try:
+            one, secret = await _resolve_one(ctx, item)
+        except InvalidInput as error:
+            problems += error.under(f"/to/{position}").problems
+            continue
+        found[one] = None
+        if secret is not None:
+            secrets[one] = secret
+    if problems:
+        raise InvalidInput(problems)
+    return list(found), secrets
+
+
+async def _resolve_one(ctx: Context, item: str) -> tuple[UUID, str | None]:
+    try:
+        wanted = UUID(item)
+    except ValueError:
+        return await _find_or_make(ctx, item)
+    if not await destinations.existing(ctx.session, ctx.project_id, [wanted]):
+        raise InvalidInput.at("", "unknown_destination", f"No destination has the id {item!r}.")
+    return wanted, None
+
+
+async def _find_or_make(ctx: Context, address: str) -> tuple[UUID, str | None]:
+    kind, config = ctx.channels.parse_address(address)
+    fingerprint = ctx.channels.fingerprint(kind, config)
+    found = await destinations.find_by_fingerprint(ctx.session, ctx.project_id, fingerprint)
+    if found is not None:
+        return found, None
+    row, secret = await _add(ctx, kind, config, name=None, secret=None)
+    return row.id, secret
+
+
+async def _add(
+    ctx: Context, kind: str, config: Mapping[str, Any], *, name: str | None, secret: str | None
+) -> tuple[Row[Any], str | None]:
+    if secret is None and ctx.channels.signs(kind):
+        secret = signing.new_secret()
+    values = {
+        "project_id": ctx.project_id,
+        "id": new_id(),
+        "kind": kind,
+        "name": name or ctx.channels.label(kind, config),
+        "config": config,
+        "fingerprint": ctx.channels.fingerprint(kind, config),
+        "secrets": [ctx.cipher.encrypt(secret)] if secret else [],
+    }
+    return await destinations.add(ctx.session, values), secret
+
+
+async def _get(ctx: Context, destination_id: str, *, lock: bool = False) -> Row[Any]:
+    wanted = parse_id(destination_id, "destination")
+    row = await destinations.get(ctx.session, ctx.project_id, wanted, lock=lock)
+    if row is None:
+        raise NotFound(f"No destination has the id {destination_id!r}.")
+    return row
+
+
+async def _rotated(ctx: Context, row: Row[Any], secret: str) -> list[bytes]:
+    """Return the destination's secrets with the new one first and the one before it kept."""
+    _check_secret(ctx, row.kind, secret)
+    old = await destinations.secrets_of(ctx.session, ctx.project_id, row.id)
+    return [ctx.cipher.encrypt(secret), *old][:MOST_SECRETS]
+
+
+def _check_secret(ctx: Context, kind: str, secret: str | None) -> str | None:
+    """Return the secret if a destination of this kind can use it."""
+    if secret is None:
+        return None
+    if not ctx.channels.signs(kind):
+        raise InvalidInput.at("/secret", "not_signed", f"Messages to {kind} destinations are not signed.")
+    if not signing.is_secret(secret):
+        raise InvalidInput.at(
+            "/secret", "invalid_secret", "A secret is `whsec_` and 24 to 64 bytes in base64."
+        )
+    return secret

@@ -1,0 +1,88 @@
+"""The ledger, as users see it. What the engine writes is in `planning`, `claims` and `rescue`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, func, insert, select, update
+
+from notifier.domain.delivery import CLAIMABLE, Reason, Status
+from notifier.storage.engine import Session
+from notifier.storage.paging import Page, fetch_page
+from notifier.storage.tables import attempts, deliveries
+
+LATE_BY = func.extract("epoch", deliveries.c.first_attempt_at - deliveries.c.scheduled_for)
+READ = (
+    deliveries.c.id,
+    deliveries.c.notification_id,
+    deliveries.c.destination_id,
+    deliveries.c.scheduled_for,
+    deliveries.c.trigger,
+    deliveries.c.status,
+    deliveries.c.reason,
+    deliveries.c.attempts_made,
+    deliveries.c.next_attempt_at,
+    deliveries.c.finished_at,
+    deliveries.c.message_id,
+    deliveries.c.revision,
+    deliveries.c.created_at,
+    LATE_BY.label("late_by_seconds"),
+)
+
+
+async def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[Row[Any]]:
+    """Store deliveries that are to be sent at once, and return them in the order given."""
+    now = {"next_attempt_at": func.now(), "enqueued_at": func.now(), "status": Status.PENDING}
+    statement = insert(deliveries).values([{**row, **now} for row in rows]).returning(*READ)
+    stored = {row.id: row for row in await session.execute(statement)}
+    return [stored[row["id"]] for row in rows]
+
+
+async def get(session: Session, project_id: UUID, delivery_id: UUID) -> Row[Any] | None:
+    """Return one delivery of the project."""
+    statement = select(*READ).where(deliveries.c.project_id == project_id, deliveries.c.id == delivery_id)
+    return (await session.execute(statement)).one_or_none()
+
+
+async def attempts_of(session: Session, project_id: UUID, delivery_id: UUID) -> Sequence[Row[Any]]:
+    """Return the attempts of a delivery, first one first."""
+    statement = (
+        select(attempts)
+        .where(attempts.c.project_id == project_id, attempts.c.delivery_id == delivery_id)
+        .order_by(attempts.c.number)
+    )
+    return (await session.execute(statement)).all()
+
+
+async def page(
+    session: Session, project_id: UUID, *, filters: Mapping[str, Any], after: UUID | None, limit: int
+) -> Page:
+    """Return a page of the project's deliveries, newest first; see `_conditions` for the filters."""
+    statement = select(*READ).where(deliveries.c.project_id == project_id, *_conditions(filters))
+    return await fetch_page(session, statement, key=deliveries.c.id, after=after, limit=limit)
+
+
+def _conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    makers: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+        "notification_id": lambda v: deliveries.c.notification_id == v,
+        "destination_id": lambda v: deliveries.c.destination_id == v,
+        "status": lambda v: deliveries.c.status == v,
+        "reason": lambda v: deliveries.c.reason == v,
+        "since": lambda v: deliveries.c.scheduled_for >= v,
+        "until": lambda v: deliveries.c.scheduled_for <= v,
+    }
+    return [makers[name](value) for name, value in filters.items() if value is not None]
+
+
+async def cancel_unstarted(session: Session, project_id: UUID, notification_id: UUID, reason: Reason) -> None:
+    """Cancel what no worker holds at this moment; a message that is being sent right now still goes out."""
+    statement = (
+        update(deliveries)
+        .where(
+            deliveries.c.project_id == project_id,
+            deliveries.c.notification_id == notification_id,
+            deliveries.c.status.in_([*CLAIMABLE, Status.HELD]),
+        )
+        .values(status=Status.CANCELED, reason=reason, finished_at=func.now(), next_attempt_at=None)
+    )
+    await session.execute(statement)

@@ -1,0 +1,134 @@
+"""Stored targets."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, func, insert, select, text, update
+
+from notifier.storage.engine import Session
+from notifier.storage.paging import Page, fetch_page
+from notifier.storage.tables import deliveries, destinations, notification_destinations, notifications
+
+READ = (
+    destinations.c.project_id,
+    destinations.c.id,
+    destinations.c.kind,
+    destinations.c.name,
+    destinations.c.config,
+    (func.cardinality(destinations.c.secrets) > 0).label("secret_set"),
+    destinations.c.blocked_at,
+    destinations.c.blocked_reason,
+    destinations.c.revision,
+    destinations.c.created_at,
+    destinations.c.updated_at,
+)
+ALIVE = destinations.c.deleted_at.is_(None)
+
+
+async def add(session: Session, values: Mapping[str, Any]) -> Row[Any]:
+    """Store a new destination and return it."""
+    statement = insert(destinations).values(**values, updated_at=func.now()).returning(*READ)
+    return (await session.execute(statement)).one()
+
+
+async def get(
+    session: Session, project_id: UUID, destination_id: UUID, *, lock: bool = False
+) -> Row[Any] | None:
+    """Return one destination of the project, locked for a change if asked."""
+    statement = select(*READ).where(
+        destinations.c.project_id == project_id, destinations.c.id == destination_id, ALIVE
+    )
+    return (await session.execute(statement.with_for_update() if lock else statement)).one_or_none()
+
+
+async def secrets_of(session: Session, project_id: UUID, destination_id: UUID) -> list[bytes]:
+    """Return the encrypted signing secrets, newest first."""
+    statement = select(destinations.c.secrets).where(
+        destinations.c.project_id == project_id, destinations.c.id == destination_id
+    )
+    return list((await session.execute(statement)).scalar_one())
+
+
+async def existing(session: Session, project_id: UUID, ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of `ids` are destinations of the project; locked so that none is deleted meanwhile."""
+    statement = (
+        select(destinations.c.id)
+        .where(destinations.c.project_id == project_id, destinations.c.id.in_(ids), ALIVE)
+        .with_for_update(read=True)
+    )
+    return set((await session.execute(statement)).scalars())
+
+
+async def find_by_fingerprint(session: Session, project_id: UUID, fingerprint: str) -> UUID | None:
+    """Return the oldest destination with this content.
+
+    Holds a lock on the fingerprint until the commit, so that two callers who find nothing do not both add it.
+    """
+    lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))")
+    await session.execute(lock, {"what": f"{project_id}/{fingerprint}"})
+    statement = (
+        select(destinations.c.id)
+        .where(destinations.c.project_id == project_id, destinations.c.fingerprint == fingerprint, ALIVE)
+        .order_by(destinations.c.id)
+        .limit(1)
+        .with_for_update(read=True)
+    )
+    return (await session.execute(statement)).scalar_one_or_none()
+
+
+async def page(
+    session: Session, project_id: UUID, *, kind: str | None, after: UUID | None, limit: int
+) -> Page:
+    """Return a page of the project's destinations, newest first."""
+    statement = select(*READ).where(destinations.c.project_id == project_id, ALIVE)
+    if kind is not None:
+        statement = statement.where(destinations.c.kind == kind)
+    return await fetch_page(session, statement, key=destinations.c.id, after=after, limit=limit)
+
+
+async def change(
+    session: Session, project_id: UUID, destination_id: UUID, values: Mapping[str, Any]
+) -> Row[Any]:
+    """Write `values`, count the revision up, return the destination."""
+    statement = (
+        update(destinations)
+        .where(destinations.c.project_id == project_id, destinations.c.id == destination_id)
+        .values(**values, revision=destinations.c.revision + 1, updated_at=func.now())
+        .returning(*READ)
+    )
+    return (await session.execute(statement)).one()
+
+
+async def count_users(session: Session, project_id: UUID, destination_id: UUID) -> int:
+    """Return how many notifications (not deleted) send to this destination."""
+    uses = notification_destinations
+    statement = (
+        select(func.count())
+        .select_from(uses)
+        .join(
+            notifications,
+            (notifications.c.project_id == uses.c.project_id)
+            & (notifications.c.id == uses.c.notification_id),
+        )
+        .where(
+            uses.c.project_id == project_id,
+            uses.c.destination_id == destination_id,
+            notifications.c.deleted_at.is_(None),
+        )
+    )
+    return int((await session.execute(statement)).scalar_one())
+
+
+async def release_held(session: Session, project_id: UUID, destination_id: UUID) -> None:
+    """Let the held deliveries of a destination go on; the rescue sweep rings for them."""
+    statement = (
+        update(deliveries)
+        .where(
+            deliveries.c.project_id == project_id,
+            deliveries.c.destination_id == destination_id,
+            deliveries.c.status == "held",
+        )
+        .values(status="pending", next_attempt_at=func.now(), enqueued_at=None)
+    )
+    await session.execute(statement)

@@ -1,0 +1,80 @@
+"""Connections and transactions. The only place that commits."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from sqlalchemy import CursorResult, Executable
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+log = structlog.get_logger(__name__)
+
+Hook = Callable[[], Awaitable[object]]
+
+CONNECTION_LIMITS = {
+    "timezone": "UTC",
+    "statement_timeout": "15s",
+    "lock_timeout": "5s",
+    # SKIP LOCKED passes silently over what a leaked transaction holds, so none may linger
+    "idle_in_transaction_session_timeout": "15s",
+}
+
+
+class Session:
+    """One open transaction, and what to do once it has committed."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self._hooks: list[Hook] = []
+
+    async def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> CursorResult[Any]:
+        """Run one statement in the transaction."""
+        return await self._connection.execute(statement, parameters)
+
+    def after_commit(self, hook: Hook) -> None:
+        """Have `hook` awaited after the commit; dropped on rollback. Its failure is logged, not raised."""
+        self._hooks.append(hook)
+
+    async def run_hooks(self) -> None:
+        """Await the hooks. What they do can be done again from rows, so an error ends none of the others."""
+        for hook in self._hooks:
+            try:
+                await hook()
+            except Exception as error:
+                log.warning("after_commit.failed", error=repr(error))
+
+
+class Database:
+    """A pool of connections to one PostgreSQL database."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            async_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={"server_settings": CONNECTION_LIMITS, "timeout": 5},
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """Yield a session; commit at the end, roll back on any error, then run the hooks."""
+        async with self.engine.connect() as connection:
+            session = Session(connection)
+            yield session
+            await connection.commit()
+        await session.run_hooks()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def async_url(url: str) -> str:
+    """Return `url` with the asyncpg driver named, as SQLAlchemy wants it."""
+    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)

@@ -1,0 +1,155 @@
+"""SQL of the planner: take due notifications, write their slots into the ledger, move them on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, DateTime, Integer, Row, Text, Uuid, bindparam, text
+
+from notifier.domain.delivery import Status
+from notifier.storage.engine import Session
+
+TAKE_DUE = text("""
+WITH due AS MATERIALIZED (
+  SELECT project_id, id, revision, schedule, anchor_at, next_due_at
+  FROM notifications
+  WHERE status = 'active' AND next_due_at <= now()
+  ORDER BY next_due_at
+  LIMIT :batch
+  FOR UPDATE SKIP LOCKED
+)
+SELECT due.*, now() AS now, ARRAY(
+  SELECT uses.destination_id
+  FROM notification_destinations AS uses
+  WHERE uses.project_id = due.project_id AND uses.notification_id = due.id
+  ORDER BY uses.position
+) AS destination_ids
+FROM due
+""")
+
+# A destination that is blocked gets its deliveries held. Rows that the schema has already are left alone:
+# a slot exists once per destination.
+ADD_SLOTS = text("""
+INSERT INTO deliveries (
+  project_id, id, notification_id, revision, destination_id, trigger, scheduled_for, expires_at,
+  message_id, status, reason, next_attempt_at, enqueued_at, finished_at
+)
+SELECT
+  new.project_id, new.id, new.notification_id, new.revision, new.destination_id, 'schedule',
+  new.scheduled_for, new.expires_at, new.message_id,
+  CASE WHEN new.status = 'pending' AND d.blocked_at IS NOT NULL THEN 'held' ELSE new.status END,
+  new.reason,
+  CASE WHEN new.status = 'pending' AND d.blocked_at IS NULL THEN now() END,
+  CASE WHEN new.status = 'pending' AND d.blocked_at IS NULL THEN now() END,
+  CASE WHEN new.status <> 'pending' THEN now() END
+FROM unnest(
+  :project_ids, :ids, :notification_ids, :revisions, :destination_ids, :scheduled_fors, :expires_ats,
+  :message_ids, :statuses, :reasons
+) AS new (
+  project_id, id, notification_id, revision, destination_id, scheduled_for, expires_at, message_id, status,
+  reason
+)
+JOIN destinations AS d ON d.project_id = new.project_id AND d.id = new.destination_id
+ON CONFLICT (project_id, notification_id, destination_id, scheduled_for) WHERE trigger = 'schedule' DO NOTHING
+RETURNING project_id, id, status
+""").bindparams(
+    bindparam("project_ids", type_=ARRAY(Uuid)),
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("notification_ids", type_=ARRAY(Uuid)),
+    bindparam("revisions", type_=ARRAY(Integer)),
+    bindparam("destination_ids", type_=ARRAY(Uuid)),
+    bindparam("scheduled_fors", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("expires_ats", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("message_ids", type_=ARRAY(Text)),
+    bindparam("statuses", type_=ARRAY(Text)),
+    bindparam("reasons", type_=ARRAY(Text)),
+)
+
+MOVE_ON = text("""
+UPDATE notifications AS n
+SET last_slot_at = moved.last_slot_at,
+    next_due_at = moved.next_due_at,
+    completed_at = CASE WHEN moved.next_due_at IS NULL THEN now() END
+FROM unnest(:project_ids, :ids, :revisions, :last_slot_ats, :next_due_ats)
+  AS moved (project_id, id, revision, last_slot_at, next_due_at)
+WHERE n.project_id = moved.project_id AND n.id = moved.id AND n.revision = moved.revision
+""").bindparams(
+    bindparam("project_ids", type_=ARRAY(Uuid)),
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("revisions", type_=ARRAY(Integer)),
+    bindparam("last_slot_ats", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("next_due_ats", type_=ARRAY(DateTime(timezone=True))),
+)
+
+BEAT = text("""
+INSERT INTO heartbeats (name, beat_at) VALUES (:name, now())
+ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """One row for the ledger: `pending`, or ended at once with a reason."""
+
+    project_id: UUID
+    id: UUID
+    notification_id: UUID
+    revision: int
+    destination_id: UUID
+    scheduled_for: datetime
+    expires_at: datetime | None
+    message_id: str
+    status: str = Status.PENDING
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where a planned notification stands now; without `next_due_at` it is completed."""
+
+    project_id: UUID
+    id: UUID
+    revision: int
+    last_slot_at: datetime
+    next_due_at: datetime | None
+
+
+async def take_due(session: Session, batch: int) -> Sequence[Row[Any]]:
+    """Lock and return up to `batch` due notifications that no other planner holds, oldest first."""
+    return (await session.execute(TAKE_DUE, {"batch": batch})).all()
+
+
+async def add_slots(session: Session, rows: Sequence[NewDelivery]) -> list[tuple[UUID, UUID]]:
+    """Write `rows`; return (project id, delivery id) of those that a worker shall send now."""
+    if not rows:
+        return []
+    written = await session.execute(ADD_SLOTS, _columns(rows, NewDelivery))
+    return [(row.project_id, row.id) for row in written if row.status == "pending"]
+
+
+async def move_on(session: Session, moves: Sequence[Move]) -> None:
+    """Write where the planned notifications stand now."""
+    if moves:
+        await session.execute(MOVE_ON, _columns(moves, Move))
+
+
+async def beat(session: Session, name: str) -> None:
+    """Note that `name` is alive."""
+    await session.execute(BEAT, {"name": name})
+
+
+async def age_of_beat(session: Session, name: str) -> float | None:
+    """Return the seconds since the last beat of `name`, None if there never was one."""
+    statement = text("SELECT extract(epoch FROM now() - beat_at)::float8 FROM heartbeats WHERE name = :name")
+    return (await session.execute(statement, {"name": name})).scalar_one_or_none()
+
+
+def _columns(rows: Sequence[Any], of: type[Any]) -> dict[str, list[Any]]:
+    """Turn rows into the arrays that `unnest` takes: the field `id` becomes the parameter `ids`."""
+    return {_plural(field.name): [getattr(row, field.name) for row in rows] for field in fields(of)}
+
+
+def _plural(name: str) -> str:
+    return f"{name}es" if name.endswith("s") else f"{name}s"

@@ -1,0 +1,122 @@
+"""SQL of the rescuer: what is stuck, expired or was never rung for."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, DateTime, Integer, Row, Uuid, bindparam, text
+
+from notifier.storage.engine import Session
+
+MOST_UNKNOWN_IN_A_ROW = 3
+RING_AGAIN_AFTER_SECONDS = 30
+
+# A worker died or froze with these in hand; nobody knows whether the message went out.
+BREAK_LEASES = text("""
+WITH stuck AS MATERIALIZED (
+  SELECT project_id, id FROM deliveries
+  WHERE status = 'sending' AND lease_expires_at < now()
+  ORDER BY lease_expires_at
+  LIMIT :batch
+  FOR UPDATE SKIP LOCKED
+), freed AS (
+  UPDATE deliveries AS d
+  SET status = CASE WHEN unknown_streak + 1 >= :most THEN 'failed' ELSE 'retrying' END,
+      reason = CASE WHEN unknown_streak + 1 >= :most THEN 'poison' END,
+      finished_at = CASE WHEN unknown_streak + 1 >= :most THEN now() END,
+      next_attempt_at = CASE WHEN unknown_streak + 1 < :most
+        THEN now() + make_interval(secs => 2 * unknown_streak) END,
+      unknown_streak = unknown_streak + 1, enqueued_at = NULL, lease_token = NULL, lease_expires_at = NULL
+  FROM stuck
+  WHERE d.project_id = stuck.project_id AND d.id = stuck.id
+  RETURNING d.project_id, d.id, d.attempts_made
+), attempt AS (
+  UPDATE attempts AS a
+  SET outcome = 'unknown', error = 'the worker ended before the outcome was known',
+      duration_ms = (extract(epoch FROM now() - a.started_at) * 1000)::int
+  FROM freed
+  WHERE a.project_id = freed.project_id AND a.delivery_id = freed.id AND a.number = freed.attempts_made
+)
+SELECT project_id, id FROM freed
+""")
+
+# Waiting past the next slot: whoever never had a try missed it, the others failed.
+EXPIRE = text("""
+WITH late AS MATERIALIZED (
+  SELECT project_id, id FROM deliveries
+  WHERE status IN ('pending', 'retrying') AND next_attempt_at <= now() AND expires_at <= now()
+  LIMIT :batch
+  FOR UPDATE SKIP LOCKED
+)
+UPDATE deliveries AS d
+SET status = CASE WHEN attempts_made = 0 THEN 'missed' ELSE 'failed' END,
+    reason = CASE WHEN attempts_made = 0 THEN 'grace_exceeded' ELSE 'next_slot_reached' END,
+    finished_at = now(), next_attempt_at = NULL
+FROM late
+WHERE d.project_id = late.project_id AND d.id = late.id
+RETURNING d.project_id, d.id
+""")
+
+UNRUNG = text("""
+SELECT project_id, id, enqueue_seq, next_attempt_at, enqueued_at IS NULL AS silent
+FROM deliveries
+WHERE status IN ('pending', 'retrying') AND next_attempt_at <= now()
+  AND (enqueued_at IS NULL OR enqueued_at < now() - make_interval(secs => :patience))
+  AND (next_attempt_at, id) > (:after_at, :after_id)
+ORDER BY next_attempt_at, id
+LIMIT :batch
+""").bindparams(bindparam("after_at", type_=DateTime(timezone=True)), bindparam("after_id", type_=Uuid))
+
+# Another rescuer may have counted the same ring meanwhile: the sequence number decides who rings.
+COUNT_RING = text("""
+UPDATE deliveries AS d SET enqueue_seq = d.enqueue_seq + 1, enqueued_at = now()
+FROM unnest(:project_ids, :ids, :seqs) AS rung (project_id, id, seq)
+WHERE d.project_id = rung.project_id AND d.id = rung.id AND d.enqueue_seq = rung.seq
+  AND d.status IN ('pending', 'retrying')
+RETURNING d.project_id, d.id, d.enqueue_seq
+""").bindparams(
+    bindparam("project_ids", type_=ARRAY(Uuid)),
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("seqs", type_=ARRAY(Integer)),
+)
+
+FORGET_ANSWERS = text("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
+
+
+async def break_leases(session: Session, batch: int) -> int:
+    """Free deliveries whose lease ran out; return how many. Three unknown attempts in a row are the end."""
+    rows = await session.execute(BREAK_LEASES, {"batch": batch, "most": MOST_UNKNOWN_IN_A_ROW})
+    return len(rows.all())
+
+
+async def expire(session: Session, batch: int) -> int:
+    """End waiting deliveries whose next slot has begun; return how many."""
+    return len((await session.execute(EXPIRE, {"batch": batch})).all())
+
+
+async def unrung(session: Session, batch: int, after: Row[Any] | None) -> Sequence[Row[Any]]:
+    """Return due deliveries without a fresh ring, behind the row `after`; `silent` ones have no job."""
+    mark = (after.next_attempt_at, after.id) if after else (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+    parameters = {
+        "batch": batch,
+        "patience": RING_AGAIN_AFTER_SECONDS,
+        "after_at": mark[0],
+        "after_id": mark[1],
+    }
+    return (await session.execute(UNRUNG, parameters)).all()
+
+
+async def count_ring(session: Session, rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    """Count a new ring for `rows` of `unrung`; return those that are still waiting, with their new number."""
+    parameters = {
+        "project_ids": [row.project_id for row in rows],
+        "ids": [row.id for row in rows],
+        "seqs": [row.enqueue_seq for row in rows],
+    }
+    return (await session.execute(COUNT_RING, parameters)).all()
+
+
+async def forget_answers(session: Session) -> None:
+    """Drop stored answers of Idempotency-Keys after a day."""
+    await session.execute(FORGET_ANSWERS)
