@@ -18,7 +18,9 @@ _NUMBER = r"([0-9]{1,12})"
 _DURATION = re.compile(
     rf"P(?=[0-9T])(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T(?=[0-9])(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?"
 )
-_VARIABLE = re.compile(rf"P(?:{_NUMBER}Y)?(?:{_NUMBER}M)?(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T.*)?")
+_VARIABLE = re.compile(
+    rf"P(?=[0-9WD]*[YM])(?:{_NUMBER}Y)?(?:{_NUMBER}M)?(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T.*)?"
+)
 _SECONDS = (604800, 86400, 3600, 60, 1)
 
 
@@ -105,7 +107,7 @@ def _every(value: object) -> str:
 
 
 def _not_a_duration(every: str) -> InvalidInput:
-    if every != "P" and _VARIABLE.fullmatch(every):
+    if _VARIABLE.fullmatch(every):
         detail = "Years and months differ in length. Use weeks or days, or a calendar schedule."
         return refused("variable_duration", detail)
     detail = 'Use "daily", "weekly", or an ISO 8601 duration such as PT6H or P3D, without fractions.'

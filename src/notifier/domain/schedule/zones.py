@@ -79,12 +79,15 @@ def _index() -> _Index:
     zones = {line.split()[1] for line in lines if line.startswith("Z ")}
     links = {line.split()[2]: line.split()[1] for line in lines if line.startswith("L ")}
     current = zones | _places()
-    known = {n for n in zones | links.keys() if not n.startswith("Etc/") and n not in _NO_ZONES} | _UTC
+    known = {n for n in zones | links.keys() if not _is_no_place(n)} | _UTC
     return _Index(lines[0].split()[-1], {n.lower(): _current(n, links, current) for n in known})
 
 
 _UTC = {"UTC", "Etc/UTC", "Etc/UCT", "Etc/Universal", "Etc/Zulu"}
-_NO_ZONES = {"Factory", "localtime", "posixrules", "GMT+0", "GMT-0", "GMT0"}
+
+
+def _is_no_place(name: str) -> bool:
+    return name.startswith(("Etc/", "GMT")) or name.lower() in _ABBREVIATIONS or name == "Factory"
 
 
 def _places() -> set[str]:
