@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from email_validator import EmailNotValidError, validate_email
+import email_validator
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from notifier.channels.base import ChannelConfig
 from notifier.domain.errors import InvalidInput
+
+# The library's way to say that mail within one's own network (root@localhost, ops@mail.local) is fine.
+email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = ["invalid", "onion"]
 
 SCHEME = "mailto:"
 RECIPIENT_LIMIT = 50
@@ -35,9 +38,10 @@ class EmailConfig(ChannelConfig):
 def canonical(address: str) -> str:
     """Return a mail address as it goes over the wire, its domain in ASCII; raises a pydantic error."""
     try:
-        # Mail within one's own network is fine: localhost, names without a dot, special domains.
-        valid = validate_email(address, check_deliverability=False, globally_deliverable=False)
-    except (EmailNotValidError, ValueError) as error:
+        valid = email_validator.validate_email(
+            address, strict=True, check_deliverability=False, globally_deliverable=False
+        )
+    except (email_validator.EmailNotValidError, ValueError) as error:
         detail = f"{address[:100]!r} is not a mail address: {error}"
         raise PydanticCustomError("invalid_email", "{detail}", {"detail": detail}) from error
     return f"{valid.local_part}@{valid.ascii_domain}"

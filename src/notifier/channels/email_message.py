@@ -24,7 +24,7 @@ def compose(envelope: Envelope, sender: str, recipients: list[str]) -> EmailMess
     message["Date"] = format_datetime(envelope.sent_at)
     message["Message-ID"] = f"<{envelope.message_id}@{domain(sender)}>"
     message["Auto-Submitted"] = "auto-generated"
-    text = envelope.body.translate(_BODY_CONTROLS).replace("\r\n", "\n").replace("\r", "\n")
+    text = _encodable(envelope.body).translate(_BODY_CONTROLS).replace("\r\n", "\n").replace("\r", "\n")
     message.set_content(text)
     message.add_alternative(html(text), subtype="html")
     return message
@@ -32,7 +32,12 @@ def compose(envelope: Envelope, sender: str, recipients: list[str]) -> EmailMess
 
 def one_line(text: str) -> str:
     """Return the text without line breaks and control characters."""
-    return " ".join(text.translate(_CONTROLS).split())
+    return " ".join(_encodable(text).translate(_CONTROLS).split())
+
+
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which JSON can carry and mail cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def domain(sender: str) -> str:

@@ -43,6 +43,7 @@ class LogChannel:
             "message.logged",
             delivery_id=str(envelope.delivery_id),
             notification_id=str(envelope.notification_id) if envelope.notification_id else None,
+            message_id=envelope.message_id,
             title=envelope.title,
             body=envelope.body,
         )

@@ -43,7 +43,7 @@ _REFUSED_TAGS = ("include", "render", "tablerow")
 _REFUSED_FILTERS = ("safe", "escapejs", "strip_html")
 
 
-class TemplateFailed(Exception):  # noqa: N818
+class TemplateFailed(Exception):
     """A template could not be compiled or rendered; the text says why and is safe to show."""
 
 

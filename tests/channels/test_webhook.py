@@ -1,0 +1,331 @@
+"""Webhooks against a real receiver: what is sent, and how each end of an exchange is judged."""
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from notifier.channels import signing
+from notifier.channels.webhook import ANSWER_BYTES, WebhookChannel, retry_after
+from notifier.domain.delivery import AttemptOutcome, Envelope, Reason
+from tests.channels.certificates import server_tls
+from tests.channels.samples import MESSAGE_ID, envelope, settings
+from tests.receivers import Answer, HttpReceiver, http_receiver, raw_server
+
+DELIVERED, FAILED, REJECTED = AttemptOutcome.DELIVERED, AttemptOutcome.FAILED, AttemptOutcome.REJECTED
+TIMEOUT, CONNECTION_LOST = AttemptOutcome.TIMEOUT, AttemptOutcome.CONNECTION_LOST
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[HttpReceiver]:
+    async with http_receiver() as running:
+        yield running
+
+
+@pytest.fixture
+async def channel() -> AsyncIterator[WebhookChannel]:
+    made = WebhookChannel(settings(webhook_timeout=1.0))
+    yield made
+    await made.aclose()
+
+
+def to(url: str, **changes: Any) -> Envelope:
+    headers = changes.pop("headers", None)
+    return envelope("webhook", {"url": url, **({"headers": headers} if headers else {})}, **changes)
+
+
+async def test_the_message_is_what_the_api_promises(channel: WebhookChannel, receiver: HttpReceiver) -> None:
+    sent_at = datetime(2026, 11, 23, 9, 0, 1, tzinfo=UTC)
+    outcome = await channel.send(
+        to(receiver.url + "/hook?a=1", sent_at=sent_at, headers={"X-Team": "garden"})
+    )
+    assert (outcome.result, outcome.status_code) == (DELIVERED, 200)
+    (request,) = receiver.requests
+    assert (request.method, request.path) == ("POST", "/hook?a=1")
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["user-agent"].startswith("notifier/")
+    assert request.headers["x-team"] == "garden"
+    assert request.headers["webhook-id"] == MESSAGE_ID
+    assert request.headers["webhook-timestamp"] == str(int(sent_at.timestamp()))
+    assert json.loads(request.body) == {
+        "type": "notification.due",
+        "timestamp": "2026-11-23T09:00:01Z",
+        "data": {
+            "notification_id": "00000000-0000-0000-0000-000000000002",
+            "delivery_id": "00000000-0000-0000-0000-000000000001",
+            "external_id": "plants",
+            "scheduled_for": "2026-11-23T09:00:00Z",
+            "attempt": 1,
+            "title": "Water the plants",
+            "body": "Hi Ada.",
+            "data": {"name": "Ada"},
+        },
+    }
+
+
+async def test_while_rotating_each_secret_verifies_and_no_other(
+    channel: WebhookChannel, receiver: HttpReceiver
+) -> None:
+    new, old, other = (signing.new_secret() for _ in range(3))
+    await channel.send(to(receiver.url, secrets=(new, old), body="Grüße \N{SEEDLING}"))
+    (request,) = receiver.requests
+    assert [part[:3] for part in request.headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
+    for secret in (new, old):
+        Webhook(secret).verify(request.body, request.headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(other).verify(request.body, request.headers)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+async def test_every_2xx_is_delivered(channel: WebhookChannel, receiver: HttpReceiver, status: int) -> None:
+    receiver.always = Answer(status)
+    assert (await channel.send(to(receiver.url))).result is DELIVERED
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 408, 429, 500, 502, 503, 599])
+async def test_every_other_status_is_a_definite_failure(
+    channel: WebhookChannel, receiver: HttpReceiver, status: int
+) -> None:
+    receiver.always = Answer(status, body=b"no \x00thanks\n")
+    outcome = await channel.send(to(receiver.url))
+    assert (outcome.result, outcome.status_code) == (FAILED, status)
+    assert outcome.error == f"HTTP {status}: no thanks"
+
+
+async def test_410_means_that_the_destination_is_gone(
+    channel: WebhookChannel, receiver: HttpReceiver
+) -> None:
+    receiver.always = Answer(410)
+    outcome = await channel.send(to(receiver.url))
+    assert (outcome.result, outcome.reason) == (REJECTED, Reason.DESTINATION_GONE)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_a_failure_and_is_not_followed(
+    channel: WebhookChannel, receiver: HttpReceiver, status: int
+) -> None:
+    receiver.always = Answer(status, {"location": receiver.url + "/elsewhere"})
+    outcome = await channel.send(to(receiver.url))
+    assert (outcome.result, outcome.status_code, len(receiver.requests)) == (FAILED, status, 1)
+
+
+async def test_retry_after_is_passed_on(channel: WebhookChannel, receiver: HttpReceiver) -> None:
+    receiver.always = Answer(429, {"retry-after": "120"})
+    assert (await channel.send(to(receiver.url))).retry_after == timedelta(seconds=120)
+
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        (" 30 ", 30),
+        ("999999999", 999999999),
+        ("Mon, 23 Nov 2026 09:01:00 GMT", 60),
+        ("Monday, 23-Nov-26 09:01:00 GMT", 60),
+        ("Mon, 23 Nov 2026 08:59:00 GMT", None),
+        ("9999999999", None),
+        ("9" * 5000, None),
+        ("-5", None),
+        ("1.5", None),
+        ("٣", None),
+        ("soon", None),
+        ("Mon, 99 Nov 2026 99:01:00 GMT", None),
+        ("Mon, 23 Nov 99999999 09:01:00 GMT", None),
+        ("GMT", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_read_and_nonsense_is_ignored(value: str | None, seconds: int | None) -> None:
+    expected = None if seconds is None else timedelta(seconds=seconds)
+    assert retry_after(value, NOW) == expected
+
+
+async def test_no_answer_in_time_is_ambiguous(channel: WebhookChannel, receiver: HttpReceiver) -> None:
+    receiver.always = Answer(hang=True)
+    outcome = await channel.send(to(receiver.url))
+    assert (outcome.result, outcome.error) == (TIMEOUT, "no answer within 1 s")
+
+
+async def test_a_connection_dropped_without_an_answer_is_ambiguous(
+    channel: WebhookChannel, receiver: HttpReceiver
+) -> None:
+    receiver.always = Answer(reset=True)
+    assert (await channel.send(to(receiver.url))).result is CONNECTION_LOST
+    assert len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "result"), [(200, DELIVERED), (500, FAILED)])
+@pytest.mark.parametrize("ending", [{"reset": True, "headers_first": True}, {"drip": True}])
+async def test_the_status_decides_whatever_becomes_of_the_body(
+    channel: WebhookChannel,
+    receiver: HttpReceiver,
+    status: int,
+    result: AttemptOutcome,
+    ending: dict[str, Any],
+) -> None:
+    receiver.always = Answer(status, **ending)
+    assert (await channel.send(to(receiver.url))).result is result
+
+
+async def test_only_the_beginning_of_a_long_answer_is_read(
+    channel: WebhookChannel, receiver: HttpReceiver
+) -> None:
+    receiver.always = Answer(500, body=b"x" * 10_000_000)
+    outcome = await channel.send(to(receiver.url))
+    assert len(outcome.error or "") < ANSWER_BYTES
+
+
+async def test_a_compressed_bomb_is_not_opened(channel: WebhookChannel, receiver: HttpReceiver) -> None:
+    receiver.always = Answer(500, {"content-encoding": "gzip"}, b"not gzip at all")
+    assert (await channel.send(to(receiver.url))).error == "HTTP 500: not gzip at all"
+
+
+async def test_cookies_are_not_kept(channel: WebhookChannel, receiver: HttpReceiver) -> None:
+    receiver.always = Answer(200, {"set-cookie": "session=1"})
+    await channel.send(to(receiver.url))
+    await channel.send(to(receiver.url))
+    assert "cookie" not in receiver.requests[1].headers
+
+
+async def test_connections_are_kept_alive(channel: WebhookChannel, receiver: HttpReceiver) -> None:
+    receiver.always = Answer(200, body=b"ok")
+    for _ in range(3):
+        await channel.send(to(receiver.url))
+    assert (len(receiver.requests), len(receiver.connections)) == (3, 1)
+
+
+async def _read_request(reader: asyncio.StreamReader) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+    await reader.readexactly(length)
+
+
+async def test_a_kept_connection_that_dies_during_the_request_sends_nothing_twice(
+    channel: WebhookChannel,
+) -> None:
+    seen = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal seen
+        await _read_request(reader)
+        seen += 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await _read_request(reader)
+        seen += 1
+        writer.transport.abort()
+
+    async with raw_server(talk) as port:
+        first = await channel.send(to(f"http://127.0.0.1:{port}/"))
+        second = await channel.send(to(f"http://127.0.0.1:{port}/"))
+    assert (first.result, second.result, seen) == (DELIVERED, CONNECTION_LOST, 2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"SSH-2.0-hello\r\n", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 999999 Odd\r\n\r\n", b"\x00" * 100],
+)
+async def test_an_answer_that_is_not_http_is_ambiguous(channel: WebhookChannel, answer: bytes) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _read_request(reader)
+        writer.write(answer)
+        await writer.drain()
+
+    async with raw_server(talk) as port:
+        assert (await channel.send(to(f"http://127.0.0.1:{port}/"))).result is CONNECTION_LOST
+
+
+async def test_headers_that_drip_end_in_a_time_out(channel: WebhookChannel) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(b"X-A: b\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with raw_server(talk) as port:
+        assert (await channel.send(to(f"http://127.0.0.1:{port}/"))).result is TIMEOUT
+
+
+async def test_an_early_answer_to_a_request_that_is_never_read_decides(channel: WebhookChannel) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        await asyncio.Event().wait()
+
+    async with raw_server(talk) as port:
+        outcome = await channel.send(to(f"http://127.0.0.1:{port}/", body="x" * 8_000_000))
+    assert (outcome.result, outcome.status_code) == (FAILED, 413)
+
+
+async def test_a_refused_connection_is_a_definite_failure(channel: WebhookChannel) -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        outcome = await channel.send(to(f"http://127.0.0.1:{unheard.getsockname()[1]}/"))
+    assert outcome.result is FAILED
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 64 + ".test", "a..b"])
+async def test_a_name_that_does_not_resolve_is_a_definite_failure(channel: WebhookChannel, host: str) -> None:
+    assert (await channel.send(to(f"http://{host}/"))).result is FAILED
+
+
+async def test_a_time_out_while_connecting_is_a_definite_failure(channel: WebhookChannel) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    async with raw_server(talk) as port:  # takes the connection, but never speaks TLS
+        assert (await channel.send(to(f"https://127.0.0.1:{port}/"))).result is FAILED
+
+
+async def test_a_certificate_that_nobody_trusts_is_a_definite_failure(
+    channel: WebhookChannel, tmp_path: Path
+) -> None:
+    tls: ssl.SSLContext = server_tls(tmp_path)
+    async with http_receiver(tls=tls) as receiver:
+        outcome = await channel.send(to(receiver.url))
+    assert (outcome.result, receiver.requests) == (FAILED, [])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f000001", "[::ffff:127.0.0.1]"])
+async def test_a_private_address_is_not_dialled(receiver: HttpReceiver, host: str) -> None:
+    channel = WebhookChannel(settings(allow_private_destinations=()))
+    outcome = await channel.send(to(receiver.url.replace("127.0.0.1", host)))
+    await channel.aclose()
+    assert (outcome.result, outcome.reason) == (REJECTED, Reason.ADDRESS_BLOCKED)
+    assert receiver.requests == []
+
+
+async def test_no_proxy_is_taken_from_the_environment(
+    channel: WebhookChannel, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert (await channel.send(to(receiver.url))).result is DELIVERED
+
+
+async def test_a_retry_carries_the_same_id_and_its_own_number(
+    channel: WebhookChannel, receiver: HttpReceiver
+) -> None:
+    first = to(receiver.url)
+    await channel.send(first)
+    await channel.send(replace(first, attempt=2))
+    assert [request.headers["webhook-id"] for request in receiver.requests] == [MESSAGE_ID] * 2
+    assert [json.loads(request.body)["data"]["attempt"] for request in receiver.requests] == [1, 2]
+
+
+def test_secrets_differ_and_have_the_standard_form() -> None:
+    secrets = {signing.new_secret() for _ in range(100)}
+    assert len(secrets) == 100
+    assert all(secret.startswith("whsec_") for secret in secrets)
