@@ -5,7 +5,7 @@ import ssl
 import warnings
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -72,10 +72,11 @@ class HttpReceiver:
     async def _stream(self, request: web.Request, answer: Answer) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         await response.prepare(request)
-        await response.write(b"x")
-        while answer.drip:
-            await asyncio.sleep(0.02)
+        with suppress(ConnectionResetError):  # the sender had enough
             await response.write(b"x")
+            while answer.drip:
+                await asyncio.sleep(0.02)
+                await response.write(b"x")
         return _drop(request)
 
 

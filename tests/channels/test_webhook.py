@@ -17,7 +17,7 @@ from notifier.channels import signing
 from notifier.channels.webhook import ANSWER_BYTES, WebhookChannel, retry_after
 from notifier.domain.delivery import AttemptOutcome, Envelope, Reason
 from tests.channels.certificates import server_tls
-from tests.channels.samples import MESSAGE_ID, envelope, settings
+from tests.channels.samples import LOOPBACK, MESSAGE_ID, envelope, settings
 from tests.receivers import Answer, HttpReceiver, http_receiver, raw_server
 
 DELIVERED, FAILED, REJECTED = AttemptOutcome.DELIVERED, AttemptOutcome.FAILED, AttemptOutcome.REJECTED
@@ -306,6 +306,14 @@ async def test_a_private_address_is_not_dialled(receiver: HttpReceiver, host: st
     await channel.aclose()
     assert (outcome.result, outcome.reason) == (REJECTED, Reason.ADDRESS_BLOCKED)
     assert receiver.requests == []
+
+
+async def test_of_several_addresses_the_allowed_ones_are_used(receiver: HttpReceiver) -> None:
+    # localhost is ::1 and 127.0.0.1 on most machines; here only the second may be dialled
+    channel = WebhookChannel(settings(allow_private_destinations=LOOPBACK[:1]))
+    outcome = await channel.send(to(receiver.url.replace("127.0.0.1", "localhost")))
+    await channel.aclose()
+    assert outcome.result is DELIVERED
 
 
 async def test_no_proxy_is_taken_from_the_environment(

@@ -26,6 +26,8 @@ ANSWER_BYTES = 4096
 ANSWER_SECONDS = 0.5
 """How long the answer's body is waited for: its status has decided already."""
 
+USER_AGENT = f"notifier/{version('notifier')}"
+
 CONNECTIONS = 1000
 CONNECTIONS_PER_HOST = 100
 KEEP_ALIVE_SECONDS = 10
@@ -143,9 +145,8 @@ def _instant(at: datetime) -> str:
 def _headers(envelope: Envelope, body: str) -> dict[str, str]:
     own = {"content-type": "application/json", "accept-encoding": "identity"}
     signed = signing.headers(envelope.message_id, envelope.sent_at, body, envelope.secrets)
-    agent = {"user-agent": f"notifier/{version('notifier')}"}
     users = {name.lower(): value for name, value in envelope.config.get("headers", {}).items()}
-    return {**agent, **users, **own, **signed}
+    return {"user-agent": USER_AGENT, **users, **own, **signed}
 
 
 async def _beginning(response: aiohttp.ClientResponse, deadline: float) -> bytes:
