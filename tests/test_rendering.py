@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from time import thread_time
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -24,7 +25,7 @@ BIG: dict[str, Any] = {
 
 
 def say(source: str, data: dict[str, Any] | None = None, **slot: Any) -> str:
-    return render(source, context(data or {}, scheduled_for=AT, **slot))
+    return render(source, context(data or {}, **{"slot": AT, **slot}))
 
 
 @pytest.mark.parametrize(
@@ -48,17 +49,17 @@ def say(source: str, data: dict[str, Any] | None = None, **slot: Any) -> str:
 )
 def test_a_template_says(source: str, expected: str) -> None:
     data = {"name": "Ada", "plants": ["fern", "ivy"], "tag": "<i>"}
-    slot = {"timezone": "Europe/Berlin", "late_by": timedelta(seconds=90)}
+    slot = {"slot": AT.astimezone(ZoneInfo("Europe/Berlin")), "late_by": timedelta(seconds=90)}
     assert say(source, data, notification_id=UUID(int=7), external_id="plants", **slot) == expected
 
 
 def test_a_title_is_one_line() -> None:
-    names = context({"name": "A\r\nBcc: x"}, scheduled_for=AT)
+    names = context({"name": "A\r\nBcc: x"}, slot=AT)
     assert render_title("  Hello\n{{ name }} ", names) == "Hello A Bcc: x"
 
 
 def test_a_long_title_is_cut_with_an_ellipsis() -> None:
-    title = render_title("{{ long }}", context({"long": "x" * 500}, scheduled_for=AT))
+    title = render_title("{{ long }}", context({"long": "x" * 500}, slot=AT))
     assert (len(title), title[-2:]) == (TITLE_LIMIT, "x…")
 
 
@@ -81,7 +82,7 @@ def test_a_long_title_is_cut_with_an_ellipsis() -> None:
 )
 def test_a_broken_template_is_refused_on_save_with_its_line(source: str, why: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        validate("Title", source, {"name": "Ada"}, sample_slot=AT)
+        validate("Title", source, {"name": "Ada"}, slot=AT)
     (problem,) = refusal.value.problems
     assert (problem.pointer, problem.code) == ("/body", "invalid_template")
     assert why in problem.detail
@@ -89,18 +90,18 @@ def test_a_broken_template_is_refused_on_save_with_its_line(source: str, why: st
 
 def test_title_body_and_data_problems_are_told_together() -> None:
     with pytest.raises(InvalidInput) as refusal:
-        validate("{{ a }}", "{{ b }}", {"slot": 1, "notification": 2}, sample_slot=AT)
+        validate("{{ a }}", "{{ b }}", {"slot": 1, "notification": 2}, slot=AT)
     pointers = [problem.pointer for problem in refusal.value.problems]
     assert pointers == ["/data/notification", "/data/slot", "/title", "/body"]
 
 
 def test_data_that_is_too_large_is_refused() -> None:
     with pytest.raises(InvalidInput, match="too much"):
-        validate("t", "b", {"big": ["x" * 1000] * 300}, sample_slot=AT)
+        validate("t", "b", {"big": ["x" * 1000] * 300}, slot=AT)
 
 
 def test_good_templates_pass() -> None:
-    validate("Hi {{ name }}", "It is {{ slot.local_date }}.", {"name": "Ada"}, sample_slot=AT)
+    validate("Hi {{ name }}", "It is {{ slot.local_date }}.", {"name": "Ada"}, slot=AT)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,11 @@ def monotonic() -> float:
     return time.monotonic()
 
 
+def cpu_seconds() -> float:
+    """Return the CPU time of this thread: what work cost, however busy the machine is."""
+    return time.thread_time()
+
+
 def new_id() -> UUID:
     """Return a fresh UUIDv7: ids sort by the time they were made."""
     return uuid7()

@@ -11,6 +11,10 @@ ERROR_LIMIT = 500
 """Characters of an error text in the ledger."""
 
 
+MASK = "********"
+"""What is shown in place of a confidential value."""
+
+
 class ChannelConfig(BaseModel):
     """Base of the config models; one per kind, it says what `config` of a destination may hold.
 
@@ -18,6 +22,9 @@ class ChannelConfig(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    confidential: ClassVar[str | None] = None
+    """The field, a mapping of texts, whose values are shown to nobody once they are saved."""
 
     @property
     def label(self) -> str:

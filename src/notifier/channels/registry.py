@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from notifier.channels.base import Channel
+from notifier.channels.base import MASK, Channel
 from notifier.channels.email import EmailChannel
 from notifier.channels.log import LogChannel
 from notifier.channels.webhook import WebhookChannel
@@ -72,6 +72,13 @@ class Registry:
     def label(self, kind: str, config: Mapping[str, Any]) -> str:
         """Return a name for a destination that was given none; `config` is canonical."""
         return self._channels[kind].config_model.model_construct(**config).label[:LABEL_LIMIT]
+
+    def masked(self, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `config` as it may be shown: names of headers stay, their values do not."""
+        field = self._channels[kind].config_model.confidential
+        if field is None or field not in config:
+            return dict(config)
+        return {**config, field: dict.fromkeys(config[field], MASK)}
 
     def fingerprint(self, kind: str, config: Mapping[str, Any]) -> str:
         """Return a text that is the same for destinations with the same kind and canonical config.

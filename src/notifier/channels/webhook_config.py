@@ -2,14 +2,14 @@
 
 import re
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from yarl import URL
 
 from notifier.channels import egress
-from notifier.channels.base import ChannelConfig
+from notifier.channels.base import MASK, ChannelConfig
 
 URL_LIMIT = 2048
 HEADER_COUNT = 20
@@ -29,6 +29,8 @@ _OWN_HEADERS = frozenset(
 
 class WebhookConfig(ChannelConfig):
     """Where a webhook goes, and headers that the receiver wants."""
+
+    confidential: ClassVar[str | None] = "headers"
 
     url: str = Field(max_length=URL_LIMIT)
     headers: dict[str, str] = Field(default_factory=dict)
@@ -114,6 +116,8 @@ def _check_header(name: str, value: str) -> None:
         raise _invalid_header(f"{name!r} is not a valid header name")
     if name.lower() in _OWN_HEADERS or name.lower().startswith("webhook-"):
         raise _invalid_header(f"the header {name} is set by the service")
+    if value == MASK:
+        raise _invalid_header(f"give the value of {name} again: it is never shown, so it cannot be sent back")
     if not _VALUE.fullmatch(value) or value != value.strip():
         raise _invalid_header(f"the header {name} holds characters that headers cannot hold")
 

@@ -5,6 +5,7 @@ behind, which the rescuer breaks.
 """
 
 import asyncio
+import json
 import random
 from dataclasses import dataclass
 from datetime import timedelta
@@ -90,9 +91,16 @@ class Deliverer:
             body=body,
             data=data,
             kind=claim.kind,
-            config=claim.config,
+            config=self._config(claim),
             secrets=tuple(self.cipher.decrypt(secret) for secret in claim.secrets),
         )
+
+    def _config(self, claim: Row[Any]) -> dict[str, Any]:
+        """Return the destination's config with what is hidden from users."""
+        if claim.sealed_config is None:
+            return dict(claim.config)
+        config: dict[str, Any] = json.loads(self.cipher.decrypt(claim.sealed_config))
+        return config
 
     def _words(self, claim: Row[Any]) -> tuple[str, str, dict[str, Any]]:
         """Return title, body and data of the message, from the revision that the delivery pins."""
@@ -100,8 +108,7 @@ class Deliverer:
             return TEST_TITLE, TEST_BODY.format(name=claim.destination_name), {}
         names = rendering.context(
             claim.data,
-            scheduled_for=claim.scheduled_for,
-            timezone=str(schedule.local(schedule.parse(claim.schedule), claim.scheduled_for).tzinfo),
+            slot=schedule.local(schedule.parse(claim.schedule), claim.scheduled_for),
             late_by=claim.first_attempt_at - claim.scheduled_for,
             notification_id=claim.notification_id,
             external_id=claim.external_id,

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from liquid.exceptions import LiquidError
 
@@ -23,26 +22,24 @@ RESERVED = frozenset({"slot", "notification"})
 def context(
     data: Mapping[str, Any],
     *,
-    scheduled_for: datetime,
-    timezone: str = "UTC",
+    slot: datetime,
     late_by: timedelta = timedelta(0),
     notification_id: UUID | None = None,
     external_id: str | None = None,
 ) -> dict[str, Any]:
     """Return what a template sees: the keys of `data`, `slot` and `notification`.
 
-    `scheduled_for` is an aware instant; `timezone` an IANA name, used for the local date and time.
+    `slot` is aware, in the zone of its schedule, whose date and time are the local ones.
     """
-    local = scheduled_for.astimezone(ZoneInfo(timezone))
-    slot = {
-        "at": scheduled_for.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-        "local_date": local.date().isoformat(),
-        "local_time": local.strftime("%H:%M"),
-        "timezone": timezone,
+    described = {
+        "at": slot.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "local_date": slot.date().isoformat(),
+        "local_time": slot.strftime("%H:%M"),
+        "timezone": str(slot.tzinfo),
         "late_by": int(late_by.total_seconds()),
     }
     notification = {"id": str(notification_id) if notification_id else None, "external_id": external_id}
-    return {**data, "slot": slot, "notification": notification}
+    return {**data, "slot": described, "notification": notification}
 
 
 def render(source: str, context: Mapping[str, Any]) -> str:
@@ -64,12 +61,10 @@ def render_title(source: str, context: Mapping[str, Any]) -> str:
     return title if len(title) <= TITLE_LIMIT else title[: TITLE_LIMIT - 1].rstrip() + "…"
 
 
-def validate(
-    title: str, body: str, data: Mapping[str, Any], *, sample_slot: datetime, timezone: str = "UTC"
-) -> None:
+def validate(title: str, body: str, data: Mapping[str, Any], *, slot: datetime) -> None:
     """Render both templates once with the real data; raises InvalidInput naming /title, /body or /data.
 
-    `sample_slot` is any aware instant; `timezone` the schedule's IANA name.
+    `slot` is any instant, in the zone of the schedule.
     """
     problems = [
         FieldProblem(f"/data/{key}", "reserved_key", f"data may not have the key {key!r}: templates get it.")
@@ -77,7 +72,7 @@ def validate(
     ]
     if weight(data, DATA_LIMIT) > DATA_LIMIT:
         problems.append(FieldProblem("/data", "too_large", "data holds too much."))
-    names = context(data, scheduled_for=sample_slot, timezone=timezone)
+    names = context(data, slot=slot)
     for pointer, source, renderer in (("/title", title, render_title), ("/body", body, render)):
         try:
             renderer(source, names)

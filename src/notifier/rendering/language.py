@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache, wraps
-from time import thread_time
 from typing import Any, TextIO, cast
 
 from liquid import BoundTemplate, Environment, Node, RenderContext, Token
@@ -19,6 +18,8 @@ from liquid.exceptions import FilterArgumentError, ResourceLimitError
 from liquid.expression import Expression
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined, is_undefined
 from liquid.utils import ReadOnlyChainMap
+
+from notifier.clock import cpu_seconds
 
 BODY_LIMIT = 256 * 1024
 """Bytes of a rendered body; longer ones are an error."""
@@ -125,10 +126,10 @@ class _Context(RenderContext):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.scope = ReadOnlyChainMap(self.locals, self.globals, self.counters)
-        self._cpu_end = thread_time() + CPU_LIMIT
+        self._cpu_end = cpu_seconds() + CPU_LIMIT
 
     def check_time(self) -> None:
-        if thread_time() > self._cpu_end:
+        if cpu_seconds() > self._cpu_end:
             raise ResourceLimitError("the template takes too long", token=None)
 
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:

@@ -1,5 +1,6 @@
 """Stored targets: make, find, change, delete, test."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -47,8 +48,7 @@ async def update(
     if "name" in changes:
         values["name"] = changes["name"]
     if "config" in changes:
-        values["config"] = ctx.channels.validate_config(row.kind, changes["config"])
-        values["fingerprint"] = ctx.channels.fingerprint(row.kind, values["config"])
+        values |= _config_columns(ctx, row.kind, ctx.channels.validate_config(row.kind, changes["config"]))
     if "secret" in changes:
         values["secrets"] = await _rotated(ctx, row, changes["secret"])
     if changes.get("status") == "active" and row.blocked_at is not None:
@@ -147,11 +147,20 @@ async def _add(
         "id": new_id(),
         "kind": kind,
         "name": name or ctx.channels.label(kind, config),
-        "config": config,
-        "fingerprint": ctx.channels.fingerprint(kind, config),
+        **_config_columns(ctx, kind, config),
         "secrets": [ctx.cipher.encrypt(secret)] if secret else [],
     }
     return await destinations.add(ctx.session, values), secret
+
+
+def _config_columns(ctx: Context, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that hold a config: as it may be shown, and sealed where that hides something."""
+    shown = ctx.channels.masked(kind, config)
+    return {
+        "config": shown,
+        "sealed_config": ctx.cipher.encrypt(json.dumps(config)) if shown != config else None,
+        "fingerprint": ctx.channels.fingerprint(kind, config),
+    }
 
 
 async def _get(ctx: Context, destination_id: str, *, lock: bool = False) -> Row[Any]:

@@ -190,8 +190,7 @@ def _check_content(ctx: Context, content: Mapping[str, Any], rule: schedule.Sche
         content["title"],
         content["body"],
         content["data"],
-        sample_slot=ctx.now,
-        timezone=str(schedule.local(rule, ctx.now).tzinfo),
+        slot=schedule.local(rule, ctx.now),
     )
 
 

@@ -30,7 +30,7 @@ SELECT
   claimed.project_id, claimed.id, claimed.notification_id, claimed.destination_id, claimed.trigger,
   claimed.scheduled_for, claimed.expires_at, claimed.message_id, claimed.attempts_made,
   claimed.lease_token, claimed.first_attempt_at, now() AS claimed_at,
-  r.title, r.body, r.data, r.schedule, n.external_id, d.kind, d.config, d.secrets, d.name AS destination_name
+  r.title, r.body, r.data, r.schedule, n.external_id, d.kind, d.config, d.sealed_config, d.secrets, d.name AS destination_name
 FROM claimed
 JOIN destinations AS d ON d.project_id = claimed.project_id AND d.id = claimed.destination_id
 LEFT JOIN notifications AS n ON n.project_id = claimed.project_id AND n.id = claimed.notification_id

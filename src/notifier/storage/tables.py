@@ -88,7 +88,9 @@ destinations = Table(
     Column("id", Uuid, nullable=False),
     Column("kind", Text, nullable=False),
     Column("name", Text, nullable=False),
+    # as it may be shown; where that hides something, all of it is in `sealed_config`, encrypted
     Column("config", JSONB, nullable=False),
+    Column("sealed_config", LargeBinary),
     Column("fingerprint", Text, nullable=False),
     Column("secrets", ARRAY(LargeBinary), nullable=False, server_default=text("'{}'")),
     Column("revision", Integer, nullable=False, server_default=text("1")),
