@@ -10,8 +10,6 @@ from notifier.domain.delivery import Outcome
 from notifier.domain.retry import Verdict
 from notifier.storage.engine import Session
 
-LEASE_SECONDS = 75
-
 # 1. take the row, unless somebody else has; 2. write the attempt; 3. read all that the send needs.
 CLAIM = text("""
 WITH claimed AS (
@@ -30,7 +28,8 @@ SELECT
   claimed.project_id, claimed.id, claimed.notification_id, claimed.destination_id, claimed.trigger,
   claimed.scheduled_for, claimed.expires_at, claimed.message_id, claimed.attempts_made,
   claimed.lease_token, claimed.first_attempt_at, now() AS claimed_at,
-  r.title, r.body, r.data, r.schedule, n.external_id, d.kind, d.config, d.sealed_config, d.secrets, d.name AS destination_name
+  r.title, r.body, r.data, r.schedule, n.external_id,
+  d.kind, d.name AS destination_name, d.config, d.sealed_config, d.secrets
 FROM claimed
 JOIN destinations AS d ON d.project_id = claimed.project_id AND d.id = claimed.destination_id
 LEFT JOIN notifications AS n ON n.project_id = claimed.project_id AND n.id = claimed.notification_id
@@ -47,16 +46,24 @@ attempt AS (
 )"""
 
 # A scheduled delivery that succeeded moves the clock of an interval that drifts, unless a newer slot was
-# planned since. The conditions read the locked row, so of two destinations the later one counts.
+# planned since, or the schedule is another by now. All this reads the locked row, so of two destinations
+# the later one counts; `greatest`, because the later one may be the first to write.
 MOVES = """done.trigger = 'schedule' AND n.drift_seconds IS NOT NULL AND n.next_due_at IS NOT NULL
-  AND n.last_slot_at = done.scheduled_for"""
+  AND n.last_slot_at = done.scheduled_for AND n.schedule = (
+    SELECT r.schedule FROM notification_revisions AS r
+    WHERE r.project_id = done.project_id AND r.notification_id = done.notification_id
+      AND r.revision = done.revision
+  )"""
+NEXT_DUE = """greatest(n.anchor_at, done.finished_at) + make_interval(secs => n.drift_seconds)"""
+END = "(n.schedule->>'end_at')::timestamptz"
 MOVE_CLOCK = f"""
 clock AS (
   UPDATE notifications AS n
   SET last_delivered_at = greatest(n.last_delivered_at, done.finished_at),
-      anchor_at = CASE WHEN {MOVES} THEN done.finished_at ELSE n.anchor_at END,
-      next_due_at = CASE WHEN {MOVES} THEN done.finished_at + make_interval(secs => n.drift_seconds)
-        ELSE n.next_due_at END
+      anchor_at = CASE WHEN {MOVES} THEN greatest(n.anchor_at, done.finished_at) ELSE n.anchor_at END,
+      next_due_at = CASE WHEN NOT ({MOVES}) THEN n.next_due_at
+        WHEN {END} IS NULL OR {NEXT_DUE} <= {END} THEN {NEXT_DUE} END,
+      completed_at = CASE WHEN {MOVES} AND {NEXT_DUE} > {END} THEN now() ELSE n.completed_at END
   FROM done
   WHERE done.status = 'delivered' AND n.project_id = done.project_id AND n.id = done.notification_id
 )"""
@@ -100,7 +107,9 @@ SELECT count(*) FROM done
 GIVE_BACK = text("""
 WITH back AS (
   UPDATE deliveries
-  SET status = 'pending', attempts_made = attempts_made - 1, next_attempt_at = now(), enqueued_at = NULL,
+  SET status = CASE WHEN attempts_made > 1 THEN 'retrying' ELSE 'pending' END,
+      first_attempt_at = CASE WHEN attempts_made > 1 THEN first_attempt_at END,
+      attempts_made = attempts_made - 1, next_attempt_at = now(), enqueued_at = NULL,
       lease_token = NULL, lease_expires_at = NULL
   WHERE project_id = :project_id AND id = :id AND status = 'sending' AND lease_token = :token
   RETURNING project_id, id, attempts_made
@@ -109,10 +118,18 @@ DELETE FROM attempts AS a USING back
 WHERE a.project_id = back.project_id AND a.delivery_id = back.id AND a.number = back.attempts_made + 1
 """)
 
+# What waits for it is held, as what is planned from now on will be.
 BLOCK_DESTINATION = text("""
-UPDATE destinations
-SET blocked_at = now(), blocked_reason = :reason, revision = revision + 1, updated_at = now()
-WHERE project_id = :project_id AND id = :id AND blocked_at IS NULL
+WITH blocked AS (
+  UPDATE destinations
+  SET blocked_at = now(), blocked_reason = :reason, revision = revision + 1, updated_at = now()
+  WHERE project_id = :project_id AND id = :id AND blocked_at IS NULL
+  RETURNING project_id, id
+)
+UPDATE deliveries AS d SET status = 'held', next_attempt_at = NULL, enqueued_at = NULL
+FROM blocked
+WHERE d.project_id = blocked.project_id AND d.destination_id = blocked.id
+  AND d.status IN ('pending', 'retrying')
 """)
 
 
@@ -138,7 +155,7 @@ class Finished:
             "number": self.number,
             "outcome": self.outcome.result,
             "status_code": self.outcome.status_code,
-            "error": self.outcome.error,
+            "error": _storable(self.outcome.error),
             "duration_ms": self.duration_ms,
             "status": self.verdict.status,
             "reason": self.verdict.reason,
@@ -146,9 +163,16 @@ class Finished:
         }
 
 
-async def claim(session: Session, project_id: UUID, delivery_id: UUID, token: UUID) -> Row[Any] | None:
-    """Take the delivery for one attempt, or return None: not due, expired, taken, or ended."""
-    parameters = {"project_id": project_id, "id": delivery_id, "token": token, "lease": LEASE_SECONDS}
+def _storable(error: str | None) -> str | None:
+    """Return the text as PostgreSQL can hold it: a receiver's odd bytes must not cost the outcome."""
+    return error and error.encode("utf-8", "replace").decode().replace("\x00", "")
+
+
+async def claim(
+    session: Session, project_id: UUID, delivery_id: UUID, token: UUID, lease: float
+) -> Row[Any] | None:
+    """Take the delivery for one attempt and `lease` seconds; None: not due, expired, taken, or ended."""
+    parameters = {"project_id": project_id, "id": delivery_id, "token": token, "lease": lease}
     return (await session.execute(CLAIM, parameters)).one_or_none()
 
 

@@ -9,7 +9,10 @@ from notifier.api.schemas.common import Id, Input, Instant, Output
 Kind = Annotated[str, StringConstraints(min_length=1, max_length=50)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-CONFIG_TEXT = '`webhook`: `{"url", "headers"?}` (values of headers are never shown again); `email`: `{"to": [...]}`; `log`: `{}`.'
+CONFIG_TEXT = (
+    '`webhook`: `{"url", "headers"?}` (the values of headers are never shown again); '
+    '`email`: `{"to": [...]}`; `log`: `{}`.'
+)
 
 
 class DestinationCreate(Input):
