@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from notifier.embedded import sockets
+from notifier.embedded import guard, sockets
 from notifier.embedded.child import Places
 from notifier.embedded.processes import end_all
 from tests.servers import make_places
@@ -16,10 +16,12 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
     """Yield a path that does not exist yet, beneath a folder that is private to the user of the tests."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
+    watcher = guard.start(home / "data")  # should pytest itself be killed
     yield home / "data"
     if (home / "data" / "run").exists():
         end_all(home / "data" / "run")
         sockets.remove(home / "data" / "run")
+    guard.dismiss(watcher)
 
 
 @pytest.fixture

@@ -76,14 +76,25 @@ def hand_over(data: Path) -> Account:
     """Give the data to the server's user number, or to `nobody` where the system cannot map that number."""
     account = Account(SERVER_UID, SERVER_UID)
     try:
-        _give(data, account)
+        give(data, account)
     except OSError:
         account = first_account() or account
-        _give(data, account)
+        give(data, account)
     return account
 
 
-def _give(data: Path, account: Account) -> None:
+def give_draft(draft: Path, account: Account) -> None:
+    """Like `give`, for the first folder of all; raises StartError where root may not do that."""
+    try:
+        give(draft, account)
+    except OSError as error:
+        raise StartError(
+            f"This system does not let root run PostgreSQL as another user: {INSTEAD}"
+        ) from error
+
+
+def give(data: Path, account: Account) -> None:
+    """Make the account the owner of a folder and all that is in it."""
     # Bottom up: the owner of the top folder is what tells that all of it has been handed over.
     for folder, _, files in os.walk(data, topdown=False):
         for path in (*(os.path.join(folder, name) for name in files), folder):  # noqa: PTH118 - many paths

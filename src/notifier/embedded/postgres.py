@@ -75,7 +75,7 @@ class Postgres:
         draft.mkdir(mode=0o700)
         account = accounts.first_account()
         if account:
-            os.chown(draft, account.uid, account.gid)
+            accounts.give_draft(draft, account)
         self._fill(draft, account)
         if account:
             accounts.hand_over(draft)

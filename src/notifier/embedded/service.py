@@ -8,6 +8,7 @@ from typing import Protocol
 from notifier.embedded import checks, guard
 from notifier.embedded.child import Child, Command
 from notifier.embedded.environment import LOOPBACK, Environment
+from notifier.embedded.errors import StartError
 from notifier.embedded.folder import DataFolder
 from notifier.embedded.postgres import Postgres
 from notifier.embedded.supervisor import Stopped, Supervisor
@@ -55,6 +56,8 @@ class Service:
             supervisor.watch()
         except Stopped:
             pass
+        except OSError as error:  # a full disk, a program that does not run here, a forbidden change of user
+            raise StartError(f"The start failed: {error}") from error
         finally:
             self.terminal.stopping()
             supervisor.stop()

@@ -53,8 +53,10 @@ class Supervisor:
 
     def listen(self) -> None:
         """From now on, let SIGINT, SIGTERM and SIGHUP ask for an orderly stop."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGTERM, self._on_signal)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` wants it
+            signal.signal(signal.SIGHUP, self._on_signal)
 
     def start(self, start: Callable[[], Child]) -> Child:
         """Start a child that is to run until the end."""
