@@ -3,16 +3,24 @@
 import asyncio
 from pathlib import Path
 
+import structlog
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.exc import DBAPIError
 
 import notifier
+from notifier.clock import monotonic
 from notifier.observability import logs
 from notifier.settings import Settings
 from notifier.storage import access
 from notifier.storage.engine import Database
 
+log = structlog.get_logger(__name__)
+
 PACKAGE = Path(notifier.__file__).parent
+PATIENCE = 60.0
+STARTING = ("57P03", "08001", "08003", "08006")
+"""What PostgreSQL says while it starts, and what a connection says that it closed on."""
 
 
 def location() -> Path:
@@ -34,11 +42,33 @@ async def upgrade(database_url: str) -> None:
     await asyncio.to_thread(command.upgrade, config(database_url), "head")
 
 
+async def wait_for(database: Database, patience: float = PATIENCE) -> None:
+    """Return when PostgreSQL lets us in; raise its error after `patience` seconds, or at once if it refuses.
+
+    In a cluster this step often starts together with the server, and nothing else waits for it.
+    """
+    give_up = monotonic() + patience
+    while True:
+        try:
+            async with database.transaction():
+                return
+        except (OSError, DBAPIError) as error:
+            if not _is_starting(error) or monotonic() > give_up:
+                raise
+            log.info("database.awaited", error=repr(error))
+        await asyncio.sleep(1)
+
+
+def _is_starting(error: OSError | DBAPIError) -> bool:
+    return isinstance(error, OSError) or getattr(error.orig, "sqlstate", None) in STARTING
+
+
 async def _migrate(settings: Settings) -> None:
-    await upgrade(settings.database_url)
     key = settings.bootstrap_api_key
     database = Database(settings.database_url, pool_size=1)
     try:
+        await wait_for(database)
+        await upgrade(settings.database_url)
         async with database.transaction() as session:
             await access.ensure_default_project(session)
             if key is not None:
@@ -51,4 +81,8 @@ def run() -> None:
     """Migrate, then make sure of the default project and of the operator's key."""
     settings = Settings()
     logs.configure(log_format=settings.log_format, level=settings.log_level)
-    asyncio.run(_migrate(settings))
+    try:
+        asyncio.run(_migrate(settings))
+    except (OSError, DBAPIError) as error:
+        log.critical("migration.failed", error=str(getattr(error, "orig", error)))
+        raise SystemExit(1) from error
