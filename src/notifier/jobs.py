@@ -33,8 +33,8 @@ deserialize = msgpack.unpackb
 
 # What arq's own enqueue does, for many jobs in one call and without its optimistic locks.
 RING = """
-for i = 3, #ARGV, 2 do
-  if redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 1], 'NX', 'PX', KEYS[2]) then
+for i = 4, #ARGV, 2 do
+  if redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 1], 'NX', 'PX', ARGV[3]) then
     redis.call('ZADD', KEYS[1], ARGV[2], ARGV[i])
   end
 end
@@ -82,21 +82,20 @@ class Queue:
         now_ms = int(utc_now().timestamp() * 1000)
         for chunk in _chunks(jobs):
             pairs = [part for job in chunk for part in (job.id, job.payload(now_ms))]
-            keys = (self.name, str(JOB_LIFETIME_MS))
-            await self._call(RING, keys, job_key_prefix, now_ms, *pairs)
+            await self._call(RING, job_key_prefix, now_ms, JOB_LIFETIME_MS, *pairs)
 
     async def lost(self, jobs: Sequence[Job]) -> list[Job]:
         """Return those of `jobs` that no living worker is about to pick up."""
         found: list[Job] = []
         for chunk in _chunks(jobs):
             ids = [job.id for job in chunk]
-            indexes = await self._call(LOST, (self.name,), in_progress_key_prefix, *ids)
+            indexes = await self._call(LOST, in_progress_key_prefix, *ids)
             found.extend(chunk[index] for index in indexes)
         return found
 
-    async def _call(self, script: str, keys: Sequence[str], *arguments: Any) -> Any:
-        """Run a Lua script in Redis."""
-        return await cast(Awaitable[Any], self.redis.eval(script, len(keys), *keys, *arguments))
+    async def _call(self, script: str, *arguments: Any) -> Any:
+        """Run a Lua script in Redis on this queue."""
+        return await cast(Awaitable[Any], self.redis.eval(script, 1, self.name, *arguments))
 
     async def ping(self) -> None:
         """Raise if Redis does not answer."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from notifier import jobs
 from notifier.channels import registry
 from notifier.channels.registry import Registry
-from notifier.pipeline.deliverer import Deliverer
+from notifier.pipeline.deliverer import Deliverer, Limits
 from notifier.settings import Settings
 from notifier.storage.encryption import Cipher
 from notifier.storage.engine import Database
@@ -27,7 +27,8 @@ class Runtime:
     def deliverer(self) -> Deliverer:
         """Return what sends deliveries."""
         waits = tuple(timedelta(seconds=wait) for wait in self.settings.retry_schedule)
-        return Deliverer(self.database, self.channels, self.cipher, waits)
+        limits = Limits(self.settings.lease_seconds, self.settings.longest_send)
+        return Deliverer(self.database, self.channels, self.cipher, waits, limits)
 
 
 @asynccontextmanager

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     )
     webhook_timeout: float = Field(20.0, gt=0, le=60, description="Seconds for one whole webhook exchange.")
     channel_timeout: float = Field(30.0, gt=0, le=60, description="Seconds for one try of any other channel.")
+    lease_seconds: float = Field(
+        75.0, gt=0, le=600, description="Seconds after which a worker that holds a delivery counts as dead."
+    )
     retry_schedule: Annotated[tuple[float, ...], NoDecode] = Field(
         (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400),
         description="Seconds between tries, comma-separated; +-20 % jitter is added.",
@@ -96,6 +99,17 @@ class Settings(BaseSettings):
             secret: SecretStr | None = getattr(self, name)
             if secret and any(word in secret.get_secret_value().lower() for word in PLACEHOLDERS):
                 raise ValueError(f"{PREFIX}{name.upper()} is still a placeholder; put a random value there")
+        return self
+
+    @property
+    def longest_send(self) -> float:
+        """Seconds that one try may take, whatever the channel."""
+        return max(self.webhook_timeout, self.channel_timeout)
+
+    @model_validator(mode="after")
+    def _check_lease(self) -> "Settings":
+        if self.lease_seconds <= self.longest_send:
+            raise ValueError(f"{PREFIX}LEASE_SECONDS must be above both time-outs, {self.longest_send:g} s")
         return self
 
     @classmethod

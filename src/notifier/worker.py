@@ -1,8 +1,11 @@
 """The two arq processes: the scheduler with its cron sweep, the worker with the delivery job."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +13,7 @@ import structlog
 import uvloop
 from arq.cron import cron
 from arq.worker import Worker, func
+from redis.exceptions import RedisError
 
 from notifier import jobs
 from notifier.clock import monotonic
@@ -23,9 +27,45 @@ log = structlog.get_logger(__name__)
 SWEEP_EVERY = 60.0
 RESCUE_EVERY = 5.0
 WATCHDOG_AFTER = 150.0
-JOB_TIMEOUT = 300
+SWEEP_TIMEOUT = 300
 COMPLETION_WAIT = 65
 """Seconds that a stopping worker gives running deliveries: more than the longest send."""
+
+CLOSE_WAIT = 5
+"""Seconds for the farewell to Redis, which may be away."""
+
+
+@dataclass(slots=True)
+class Pulse:
+    """When the last sweep ended, on the monotonic clock. An object: arq gives jobs a copy of its context."""
+
+    at: float
+
+
+class ArqWorker(Worker):
+    """arq's worker, where it does not outlive a Redis that goes away in the middle of a transaction."""
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Start jobs. One that Redis left half looked at is looked at again by the next poll."""
+        try:
+            await super().start_jobs(job_ids)
+        except RedisError as error:
+            log.warning("queue.interrupted", error=repr(error))
+            # arq raises between taking a slot for the job and starting it
+            self._release_sem_dec_counter_on_complete()
+
+    async def heart_beat(self) -> None:
+        """Enqueue what the cron says. What is missed here, the sweep of our own loop makes up for."""
+        try:
+            await super().heart_beat()
+        except RedisError as error:
+            log.warning("heartbeat.interrupted", error=repr(error))
+
+    async def close(self) -> None:
+        """Say farewell to Redis, but do not wait for it: this client tries for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_WAIT):
+                await super().close()
 
 
 def run_worker() -> None:
@@ -58,7 +98,7 @@ def _worker(settings: Settings) -> Worker:
         # only this many ids are read at a time, running ones included: hung jobs must not hide the rest
         queue_read_limit=max(4 * concurrency, 1000),
         poll_delay=0.05,
-        job_timeout=JOB_TIMEOUT,
+        job_timeout=_job_timeout(settings),
         job_completion_wait=COMPLETION_WAIT,
     )
 
@@ -66,16 +106,21 @@ def _worker(settings: Settings) -> Worker:
 def _scheduler(settings: Settings) -> Worker:
     return _arq(
         settings,
-        cron_jobs=[cron(sweep, name="notification.sweep", second=0, keep_result=0, timeout=JOB_TIMEOUT)],
+        cron_jobs=[cron(sweep, name="notification.sweep", second=0, keep_result=0, timeout=SWEEP_TIMEOUT)],
         queue_name=jobs.SCHEDULER_QUEUE,
         on_startup=_opener(settings, start_loops),
-        job_timeout=JOB_TIMEOUT,
+        job_timeout=SWEEP_TIMEOUT,
     )
+
+
+def _job_timeout(settings: Settings) -> float:
+    """Return seconds enough for a claim, the longest send, and three leases of trying to record it."""
+    return 60 + settings.longest_send + 3 * settings.lease_seconds
 
 
 def _arq(settings: Settings, **options: Any) -> Worker:
     """Return an arq worker with what both processes share (engine.md 5)."""
-    return Worker(
+    return ArqWorker(
         redis_settings=jobs.redis_settings(settings.redis_url),
         on_shutdown=close,
         job_serializer=jobs.serialize,
@@ -104,11 +149,14 @@ def _opener(
 
 async def close(ctx: dict[str, Any]) -> None:
     """Stop the loops and let go of all connections."""
+    if "watchdog" in ctx:
+        ctx["watchdog"].set()
     loops = ctx.get("loops", [])
     for loop in loops:
         loop.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
-    await ctx["stack"].aclose()
+    if "stack" in ctx:
+        await ctx["stack"].aclose()
 
 
 async def deliver(ctx: dict[str, Any], project_id: str, delivery_id: str) -> None:
@@ -128,7 +176,7 @@ async def sweep(ctx: dict[str, Any]) -> None:
             planned = await planner.sweep(runtime.database, runtime.queue, batch=runtime.settings.sweep_batch)
     finally:
         # an error is not a hang: the loop goes on by itself
-        ctx["swept_at"] = monotonic()
+        ctx["pulse"].at = monotonic()
     if planned:
         log.info("sweep.done", planned=planned, duration_ms=int((monotonic() - started) * 1000))
 
@@ -143,12 +191,12 @@ async def rescue(ctx: dict[str, Any]) -> None:
 async def start_loops(ctx: dict[str, Any]) -> None:
     """Run sweep and rescue from a monotonic clock too: the cron follows the host's, which may be set back."""
     ctx["sweeping"] = asyncio.Lock()
-    ctx["swept_at"] = monotonic()
+    pulse = ctx["pulse"] = Pulse(monotonic())
     ctx["loops"] = [
         asyncio.create_task(_every(SWEEP_EVERY, sweep, ctx)),
         asyncio.create_task(_every(RESCUE_EVERY, rescue, ctx)),
-        asyncio.create_task(_watch(ctx)),
     ]
+    ctx["watchdog"] = start_watchdog(pulse, WATCHDOG_AFTER)
 
 
 async def _every(
@@ -163,11 +211,20 @@ async def _every(
         await asyncio.sleep(seconds)
 
 
-async def _watch(ctx: dict[str, Any]) -> None:
-    """End the process when sweeps have stopped, so that its supervisor starts a fresh one."""
-    while True:
-        await asyncio.sleep(10)
-        silence = monotonic() - ctx["swept_at"]
-        if silence > WATCHDOG_AFTER:
-            log.critical("scheduler.stuck", seconds_since_sweep=int(silence))
-            raise SystemExit(1)
+def start_watchdog(pulse: Pulse, limit: float, every: float = 10.0) -> threading.Event:
+    """End the process when `pulse` stands still for `limit` seconds: its supervisor starts a fresh one.
+
+    A thread, for the event loop may be what hangs. Returns the event that calls the watchdog off.
+    """
+    called_off = threading.Event()
+
+    def watch() -> None:
+        while not called_off.wait(every):
+            silence = monotonic() - pulse.at
+            if silence > limit:
+                log.critical("scheduler.stuck", seconds_since_sweep=int(silence))
+                # a plain exit would first wait for the very job that hangs
+                os._exit(1)
+
+    threading.Thread(target=watch, name="watchdog", daemon=True).start()
+    return called_off

@@ -22,18 +22,32 @@ from notifier.domain import schedule
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Status, Trigger
 from notifier.domain.retry import Verdict, decide
 from notifier.storage import claims
-from notifier.storage.claims import LEASE_SECONDS, Finished
+from notifier.storage.claims import Finished
 from notifier.storage.encryption import Cipher, DecryptionFailed
 from notifier.storage.engine import Database
 
 log = structlog.get_logger(__name__)
 
-LONGEST_SEND_SECONDS = 60
-"""More than any channel's time-out; a claim older than the lease less this is given back unsent."""
-
-RECORD_FOR_SECONDS = 3 * LEASE_SECONDS
 TEST_TITLE = "Test message from notifier"
 TEST_BODY = "This is a test of the destination “{name}”. If you can read it, messages will arrive."
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds: how long a claim holds, and how long one try may take, which is less."""
+
+    lease: float
+    longest_send: float
+
+    @property
+    def too_old_to_send(self) -> float:
+        """The age from which on a claim could end before a send that begins now."""
+        return self.lease - self.longest_send
+
+    @property
+    def recording(self) -> float:
+        """How long a worker goes on trying to write an outcome."""
+        return 3 * self.lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +58,35 @@ class Deliverer:
     channels: Registry
     cipher: Cipher
     waits: tuple[timedelta, ...]
+    limits: Limits
 
     async def deliver(self, project_id: UUID, delivery_id: UUID) -> None:
         """Try one delivery once. Does nothing if it is not due, is another worker's, or has ended."""
         started = monotonic()
         # 1. claim: the row says `sending` before anything leaves this process
         async with self.database.transaction() as session:
-            claim = await claims.claim(session, project_id, delivery_id, uuid4())
+            claim = await claims.claim(session, project_id, delivery_id, uuid4(), self.limits.lease)
         if claim is None:
             return
         # 2. send, unless this process slept for so long that its lease could end first
-        if monotonic() - started > LEASE_SECONDS - LONGEST_SEND_SECONDS:
+        age = monotonic() - started
+        if age > self.limits.too_old_to_send:
             await self._give_back(claim)
             return
-        outcome = await self._send(claim)
+        outcome = await self._send(claim, self.limits.lease - age)
         # 3. record, behind the fence of the lease
         finished = self._judge(claim, outcome, monotonic() - started)
         await self._record(claim, finished)
 
-    async def _send(self, claim: Row[Any]) -> Outcome:
-        """Render and send; what cannot be rendered or sent is an outcome too."""
+    async def _send(self, claim: Row[Any], seconds: float) -> Outcome:
+        """Render and send; what cannot be rendered or sent is an outcome too.
+
+        Channels keep their own time-outs. `seconds` is for one that does not: its lease must not end first.
+        """
         try:
             envelope = self._envelope(claim)
-            return await self.channels.get(claim.kind).send(envelope)
+            async with asyncio.timeout(seconds):
+                return await self.channels.get(claim.kind).send(envelope)
         except rendering.TemplateFailed as error:
             return Outcome.rejected(Reason.TEMPLATE_ERROR, str(error))
         except DecryptionFailed as error:
@@ -138,7 +158,7 @@ class Deliverer:
 
     async def _record(self, claim: Row[Any], finished: Finished) -> None:
         """Write the outcome, again and again while the database is away: it must not become a duplicate."""
-        give_up_at = monotonic() + RECORD_FOR_SECONDS
+        give_up_at = monotonic() + self.limits.recording
         pause = 0.1
         while True:
             try:

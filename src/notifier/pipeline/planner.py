@@ -1,8 +1,9 @@
 """The sweep's first half: write the slots of due notifications into the ledger, then ring for them."""
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy import Row
@@ -25,8 +26,9 @@ FIRST_RING = 1
 
 @dataclass(slots=True)
 class Plan:
-    """What one batch will write."""
+    """What one batch will write. `destinations` is by (project id, notification id)."""
 
+    destinations: dict[tuple[UUID, UUID], list[UUID]]
     deliveries: list[NewDelivery] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
 
@@ -48,7 +50,7 @@ async def sweep(database: Database, queue: Queue, *, batch: int) -> int:
 async def _plan_batch(session: Session, queue: Queue, batch: int) -> int:
     """Plan up to `batch` notifications; the ring follows the commit, so no job precedes its row."""
     rows = await planning.take_due(session, batch)
-    plan = Plan()
+    plan = Plan(await planning.destinations_of(session, rows))
     for row in rows:
         _plan_row(row, plan)
     written = await planning.add_slots(session, plan.deliveries)
@@ -76,9 +78,9 @@ def _plan_slots(row: Row[Any], plan: Plan) -> None:
         rule, first_due=row.next_due_at, now=row.now, anchor=row.anchor_at, keep=MOST_MISSED_RECORDED
     )
     next_due_at = schedule.next_slot(rule, after=due.latest, anchor=row.anchor_at)
-    sent = _deliveries(row, scheduled_for=due.latest, expires_at=next_due_at)
+    sent = _deliveries(row, plan, scheduled_for=due.latest, expires_at=next_due_at)
     for slot in due.older:
-        gone = _deliveries(row, scheduled_for=slot, expires_at=None)
+        gone = _deliveries(row, plan, scheduled_for=slot, expires_at=None)
         plan.deliveries += [replace(one, status=Status.MISSED, reason=Reason.COALESCED) for one in gone]
     plan.deliveries += sent
     plan.moves.append(Move(row.project_id, row.id, row.revision, due.latest, next_due_at))
@@ -86,13 +88,15 @@ def _plan_slots(row: Row[Any], plan: Plan) -> None:
 
 def _put_off(row: Row[Any], plan: Plan) -> None:
     """Record the slot as failed and look at the notification again later."""
-    failed = _deliveries(row, scheduled_for=row.next_due_at, expires_at=None)
+    failed = _deliveries(row, plan, scheduled_for=row.next_due_at, expires_at=None)
     plan.deliveries += [replace(one, status=Status.FAILED, reason=Reason.PLANNING_ERROR) for one in failed]
     later = row.now + UNPLANNABLE_DELAY
     plan.moves.append(Move(row.project_id, row.id, row.revision, row.next_due_at, later))
 
 
-def _deliveries(row: Row[Any], *, scheduled_for: Any, expires_at: Any) -> list[NewDelivery]:
+def _deliveries(
+    row: Row[Any], plan: Plan, *, scheduled_for: datetime, expires_at: datetime | None
+) -> list[NewDelivery]:
     """Return one pending delivery per destination."""
     return [
         NewDelivery(
@@ -105,5 +109,5 @@ def _deliveries(row: Row[Any], *, scheduled_for: Any, expires_at: Any) -> list[N
             expires_at,
             message_id(row.id, destination_id, scheduled_for),
         )
-        for destination_id in row.destination_ids
+        for destination_id in plan.destinations.get((row.project_id, row.id), [])
     ]

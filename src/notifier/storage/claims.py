@@ -61,8 +61,8 @@ clock AS (
   UPDATE notifications AS n
   SET last_delivered_at = greatest(n.last_delivered_at, done.finished_at),
       anchor_at = CASE WHEN {MOVES} THEN greatest(n.anchor_at, done.finished_at) ELSE n.anchor_at END,
-      next_due_at = CASE WHEN NOT ({MOVES}) THEN n.next_due_at
-        WHEN {END} IS NULL OR {NEXT_DUE} <= {END} THEN {NEXT_DUE} END,
+      next_due_at = CASE WHEN {MOVES}
+        THEN CASE WHEN {END} IS NULL OR {NEXT_DUE} <= {END} THEN {NEXT_DUE} END ELSE n.next_due_at END,
       completed_at = CASE WHEN {MOVES} AND {NEXT_DUE} > {END} THEN now() ELSE n.completed_at END
   FROM done
   WHERE done.status = 'delivered' AND n.project_id = done.project_id AND n.id = done.notification_id

@@ -20,14 +20,16 @@ WITH due AS MATERIALIZED (
   LIMIT :batch
   FOR UPDATE SKIP LOCKED
 )
-SELECT due.*, now() AS now, ARRAY(
-  SELECT uses.destination_id
-  FROM notification_destinations AS uses
-  WHERE uses.project_id = due.project_id AND uses.notification_id = due.id
-  ORDER BY uses.position
-) AS destination_ids
-FROM due
+SELECT due.*, now() AS now FROM due
 """)
+
+# A statement of its own: what it sees is newer than the locks, so it fits the revisions just read.
+DESTINATIONS = text("""
+SELECT project_id, notification_id, array_agg(destination_id ORDER BY position) AS ids
+FROM notification_destinations
+WHERE (project_id, notification_id) IN (SELECT * FROM unnest(:project_ids, :ids))
+GROUP BY project_id, notification_id
+""").bindparams(bindparam("project_ids", type_=ARRAY(Uuid)), bindparam("ids", type_=ARRAY(Uuid)))
 
 # A destination that is blocked gets its deliveries held. Rows that the schema has already are left alone:
 # a slot exists once per destination.
@@ -119,6 +121,13 @@ class Move:
 async def take_due(session: Session, batch: int) -> Sequence[Row[Any]]:
     """Lock and return up to `batch` due notifications that no other planner holds, oldest first."""
     return (await session.execute(TAKE_DUE, {"batch": batch})).all()
+
+
+async def destinations_of(session: Session, due: Sequence[Row[Any]]) -> dict[tuple[UUID, UUID], list[UUID]]:
+    """Return the destinations of taken notifications, in their order, by (project id, notification id)."""
+    parameters = {"project_ids": [row.project_id for row in due], "ids": [row.id for row in due]}
+    rows = await session.execute(DESTINATIONS, parameters)
+    return {(row.project_id, row.notification_id): row.ids for row in rows}
 
 
 async def add_slots(session: Session, rows: Sequence[NewDelivery]) -> list[tuple[UUID, UUID]]:
