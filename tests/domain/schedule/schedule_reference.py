@@ -43,7 +43,7 @@ def slots(s: Calendar, zone: ZoneInfo, start: datetime, end: datetime) -> list[d
         elif s.dst.gap == "shift" and _shifted(wall, zone, seen) < real_later:
             found.append(_shifted(wall, zone, seen))
     inside = {slot for slot in found if start < slot <= end}
-    return sorted(slot for slot in inside if (s.start_at or start) <= slot <= (s.end_at or end))
+    return sorted(slot for slot in inside if (s.limits.start_at or start) <= slot <= (s.limits.end_at or end))
 
 
 def _shifted(wall: datetime, zone: ZoneInfo, seen: dict[datetime, list[datetime]]) -> datetime:
@@ -60,9 +60,25 @@ def _matches(s: Calendar, day: date) -> bool:
         return False
     if s.frequency == "daily":
         return (day - start).days % s.every == 0
+    if s.frequency == "monthly":
+        months = (day.year - start.year) * 12 + day.month - start.month
+        return months % s.every == 0 and (_is_month_day(s, day) or _is_nth_weekday(s, day))
     monday = day - day.weekday() * DAY
     start_monday = start - start.weekday() * DAY
     return day.weekday() in s.weekdays and (monday - start_monday).days // 7 % s.every == 0
+
+
+def _is_month_day(s: Calendar, day: date) -> bool:
+    is_last = (day + DAY).month != day.month
+    too_long = any(wanted > day.day for wanted in s.month_days) and s.month_day_policy == "clamp"
+    return day.day in s.month_days or (is_last and (-1 in s.month_days or too_long))
+
+
+def _is_nth_weekday(s: Calendar, day: date) -> bool:
+    earlier = [n for n in range(1, day.day) if day.replace(day=n).weekday() == day.weekday()]
+    is_last = (day + 7 * DAY).month != day.month
+    nths = {len(earlier) + 1, -1} if is_last else {len(earlier) + 1}
+    return any(nth in nths and weekday == day.weekday() for nth, weekday in s.nth_weekdays)
 
 
 def utc(text: str) -> datetime:

@@ -12,6 +12,7 @@ from schedule_reference import utc
 
 from notifier.domain import schedule
 from notifier.domain.schedule import walltime, zones
+from notifier.domain.schedule.model import NthWeekday
 from notifier.domain.schedule.wallclock import occurrences as wall_occurrences
 
 DAY = timedelta(days=1)
@@ -32,6 +33,11 @@ def daily(timezone: str, *times: str, **more: object) -> schedule.Schedule:
 def weekly(timezone: str, *weekdays: str, **more: object) -> schedule.Schedule:
     rule = {"frequency": "weekly", "times": ["09:00"], "weekdays": list(weekdays) or None}
     return schedule.parse({"kind": "calendar", "timezone": timezone, **rule, **more})
+
+
+def monthly(**more: object) -> schedule.Schedule:
+    rule = {"frequency": "monthly", "times": ["09:00"], "timezone": "UTC"}
+    return schedule.parse({"kind": "calendar", **rule, **more})
 
 
 def after(s: schedule.Schedule, text: str, count: int = 1) -> list[str]:
@@ -181,6 +187,37 @@ def test_the_rule_gives_these_slots(s: schedule.Schedule, start: str, expected: 
     assert after(s, f"{start}Z", max(1, len(expected))) == expected
 
 
+@pytest.mark.parametrize(
+    ("days", "start", "expected"),
+    [
+        ({"month_days": [31]}, "2027-01-31", ["01-31", "02-28", "03-31", "04-30"]),  # clamped
+        ({"month_days": [31], "month_day_policy": "skip"}, "2027-01-31", ["01-31", "03-31", "05-31"]),
+        ({"month_days": [-1]}, "2028-02-01", ["02-29", "03-31", "04-30"]),  # 2028 is a leap year
+        ({"month_days": [29, 30, 31, -1]}, "2027-02-01", ["02-28", "03-29", "03-30", "03-31"]),  # once
+        ({"month_days": [15, 1]}, "2026-11-22", ["12-01", "12-15", "01-01"]),
+        ({"start_date": "2026-11-30"}, "2026-11-22", ["11-30", "12-30", "01-30", "02-28", "03-30"]),
+        # Every third month from November: November, February, May.
+        ({"every": 3, "start_date": "2026-11-30"}, "2026-11-22", ["11-30", "02-28", "05-30"]),
+        # Every year on the leap day, clamped: 12 months.
+        ({"every": 12, "start_date": "2028-02-29"}, "2028-02-01", ["02-29", "02-28", "02-28"]),
+        # November 2026 begins on a Sunday: its Tuesdays are 3, 10, 17, 24; December's 1, 8.
+        ({"nth_weekdays": [{"nth": 2, "weekday": "tue"}]}, "2026-11-01", ["11-10", "12-08"]),
+        # The last Friday: November 27, December 25.
+        ({"nth_weekdays": [{"nth": -1, "weekday": "fri"}]}, "2026-11-01", ["11-27", "12-25"]),
+        # A fifth Monday: November 30 (2, 9, 16, 23, 30); December has four; then March 29, 2027.
+        ({"nth_weekdays": [{"nth": 5, "weekday": "mon"}]}, "2026-11-01", ["11-30", "03-29"]),
+    ],
+)
+def test_a_month_has_these_days(days: dict[str, object], start: str, expected: list[str]) -> None:
+    found = after(monthly(**days), f"{start}T00:00Z", len(expected))
+    assert [slot[5:10] for slot in found] == expected
+
+
+def test_a_day_that_no_month_of_the_rule_has_never_comes() -> None:
+    s = monthly(month_days=[31], month_day_policy="skip", every=12, start_date="2027-02-01")
+    assert schedule.first_slot(s, now=utc("2026-11-22T00:00Z")) is None
+
+
 def test_a_calendar_starts_strictly_after_now_and_its_anchor_plays_no_part() -> None:
     s = daily("UTC", "09:00")
     now = utc("2026-11-22T09:00Z")
@@ -251,18 +288,26 @@ DSTS = st.builds(
 )
 START_DATES = st.dates(date(2009, 1, 1), date(2027, 1, 1))
 WEEKDAYS = st.sets(st.integers(0, 6), min_size=1).map(lambda days: tuple(sorted(days)))
-DAILIES = st.builds(
+RULE = {"times": TIMES, "timezone": ZONES, "start_date": START_DATES, "dst": DSTS}
+DAILIES = st.builds(schedule.Calendar, st.just("daily"), **RULE, every=st.integers(1, 4))
+WEEKLIES = st.builds(schedule.Calendar, st.just("weekly"), **RULE, every=st.integers(1, 3), weekdays=WEEKDAYS)
+MONTHLIES = st.builds(
     schedule.Calendar,
-    st.just("daily"),
-    TIMES,
-    ZONES,
-    every=st.integers(1, 4),
-    start_date=START_DATES,
-    dst=DSTS,
+    st.just("monthly"),
+    **RULE,
+    every=st.integers(1, 3),
+    month_days=st.lists(st.sampled_from([1, 15, 26, 28, 29, 30, 31, -1]), min_size=1, max_size=3).map(tuple),
+    month_day_policy=st.sampled_from(["clamp", "skip"]),
 )
-WEEKLIES = st.builds(
-    schedule.Calendar, st.just("weekly"), TIMES, ZONES, WEEKDAYS, st.integers(1, 3), START_DATES, DSTS
+NTHS = st.builds(NthWeekday, st.sampled_from([1, 2, 4, 5, -1]), st.integers(0, 6))
+NTH_WEEKDAYS = st.builds(
+    schedule.Calendar,
+    st.just("monthly"),
+    **RULE,
+    every=st.integers(1, 2),
+    nth_weekdays=st.lists(NTHS, min_size=1, max_size=2).map(tuple),
 )
+CALENDARS = DAILIES | WEEKLIES | MONTHLIES | NTH_WEEKDAYS
 
 
 @cache
@@ -275,10 +320,10 @@ def changes(timezone: str) -> list[datetime]:
 @st.composite
 def windows(draw: st.DrawFn) -> tuple[schedule.Calendar, datetime, datetime]:
     """A calendar and some days around a change of its zone's offset, or anywhere."""
-    s = draw(DAILIES | WEEKLIES)
+    s = draw(CALENDARS)
     near = draw(st.sampled_from(changes(s.timezone)))
     start = near - draw(st.integers(0, 20 * 96)) * reference.QUARTER
-    return s, start, start + draw(st.integers(1, 25)) * DAY
+    return s, start, start + draw(st.integers(1, 45)) * DAY
 
 
 @given(window=windows())

@@ -13,6 +13,9 @@ from notifier.domain.errors import InvalidInput
 DAILY = {"kind": "calendar", "frequency": "daily", "times": ["09:00"], "timezone": "Europe/Berlin"}
 WEEKLY = {**DAILY, "frequency": "weekly", "weekdays": ["mon"]}
 EVERY = {"kind": "interval", "every": "daily"}
+MONTHLY = {**DAILY, "frequency": "monthly", "month_days": [31]}
+ONCE = {"kind": "once", "at": "2027-03-28T09:00", "timezone": "Europe/Berlin"}
+SECOND_TUESDAY = [{"nth": 2, "weekday": "tue"}]
 
 
 @pytest.mark.parametrize(
@@ -60,12 +63,69 @@ EVERY = {"kind": "interval", "every": "daily"}
                 "dst": {"gap": "shift", "overlap": "first"},
             },
         ),
+        (
+            {**MONTHLY, "month_days": [15, -1, 1]},
+            {
+                "kind": "calendar",
+                "frequency": "monthly",
+                "times": ["09:00"],
+                "month_days": [-1, 1, 15],
+                "month_day_policy": "clamp",
+                "every": 1,
+                "timezone": "Europe/Berlin",
+                "dst": {"gap": "shift", "overlap": "first"},
+            },
+        ),
+        (
+            {**MONTHLY, "month_days": None, "nth_weekdays": SECOND_TUESDAY},
+            {
+                "kind": "calendar",
+                "frequency": "monthly",
+                "times": ["09:00"],
+                "nth_weekdays": SECOND_TUESDAY,
+                "every": 1,
+                "timezone": "Europe/Berlin",
+                "dst": {"gap": "shift", "overlap": "first"},
+            },
+        ),
+        (
+            {**EVERY, "max_occurrences": 3, "exclude_dates": ["2026-12-25", "2026-12-24"]},
+            {
+                "kind": "interval",
+                "every": "daily",
+                "anchor": "delivered",
+                "max_occurrences": 3,
+                "exclude_dates": ["2026-12-24", "2026-12-25"],
+            },
+        ),
+        (
+            {**EVERY, "missed": {"policy": "all", "grace": "P1DT12H"}},
+            {
+                "kind": "interval",
+                "every": "daily",
+                "anchor": "delivered",
+                "missed": {"policy": "all", "max": 3, "grace": "P1DT43200S"},
+            },
+        ),
+        (
+            {"kind": "once", "at": "2027-03-28T09:00:00+02:00"},
+            {"kind": "once", "at": "2027-03-28T07:00:00Z"},
+        ),
+        (
+            ONCE,
+            {
+                "kind": "once",
+                "at": "2027-03-28T09:00:00",
+                "timezone": "Europe/Berlin",
+                "dst": {"gap": "shift", "overlap": "first"},
+            },
+        ),
     ],
 )
 def test_a_schedule_comes_back_in_its_canonical_form(given_json: object, canonical: dict[str, Any]) -> None:
-    parsed = schedule.parse(given_json)
+    parsed = schedule.parse(given_json, all_limits=True)
     assert schedule.to_json(parsed) == canonical
-    assert schedule.parse(json.loads(json.dumps(canonical))) == parsed
+    assert schedule.parse(json.loads(json.dumps(canonical)), all_limits=True) == parsed
 
 
 REFUSED = [
@@ -122,6 +182,29 @@ REFUSED = [
     ({**DAILY, "times": ["09:00", "09:00"]}, "/times/1", "duplicate"),
     ({**DAILY, "times": [f"{h:02}:{m}" for h in range(24) for m in ("00", "30")]}, "/times", "out_of_range"),
     ({**DAILY, "weekdays": ["mon"]}, "/weekdays", "not_allowed"),
+    ({**DAILY, "month_days": [1]}, "/month_days", "not_allowed"),
+    ({**MONTHLY, "weekdays": ["mon"]}, "/weekdays", "not_allowed"),
+    ({**MONTHLY, "month_days": None}, "/month_days", "missing"),
+    ({**MONTHLY, "month_days": [0]}, "/month_days/0", "out_of_range"),
+    ({**MONTHLY, "month_days": [32]}, "/month_days/0", "out_of_range"),
+    ({**MONTHLY, "month_days": [-2]}, "/month_days/0", "out_of_range"),
+    ({**MONTHLY, "month_day_policy": "next"}, "/month_day_policy", "invalid_choice"),
+    ({**MONTHLY, "nth_weekdays": SECOND_TUESDAY}, "/nth_weekdays", "not_allowed"),
+    ({**MONTHLY, "nth_weekdays": [{"nth": 6, "weekday": "mon"}]}, "/nth_weekdays/0/nth", "out_of_range"),
+    ({**MONTHLY, "nth_weekdays": [{"nth": 1}]}, "/nth_weekdays/0/weekday", "missing"),
+    ({**EVERY, "max_occurrences": 0}, "/max_occurrences", "out_of_range"),
+    ({**EVERY, "exclude_dates": ["24.12.2026"]}, "/exclude_dates/0", "invalid_date"),
+    ({**EVERY, "missed": "all"}, "/missed", "wrong_type"),
+    ({**EVERY, "missed": {"policy": "some"}}, "/missed/policy", "invalid_choice"),
+    ({**EVERY, "missed": {"max": 0}}, "/missed/max", "out_of_range"),
+    ({**EVERY, "missed": {"grace": "P1M"}}, "/missed/grace", "variable_duration"),
+    ({**ONCE, "at": None}, "/at", "missing"),
+    ({**ONCE, "at": "2027-03-28"}, "/at", "invalid_local_time"),
+    ({**ONCE, "at": "2027-03-28T25:00"}, "/at", "invalid_local_time"),
+    ({**ONCE, "timezone": None}, "/timezone", "missing"),
+    ({**ONCE, "at": "2027-03-28T09:00:00Z"}, "/timezone", "not_allowed"),
+    ({**ONCE, "dst": {"overlap": "both"}}, "/dst", "not_allowed"),
+    ({**ONCE, "max_occurrences": 1}, "/max_occurrences", "unknown_field"),
     ({**WEEKLY, "weekdays": ["monday"]}, "/weekdays/0", "invalid_choice"),
     ({**WEEKLY, "weekdays": [["mon"]]}, "/weekdays/0", "wrong_type"),
     ({**WEEKLY, "weekdays": None}, "/weekdays", "missing"),
@@ -160,11 +243,20 @@ REFUSED = [
 @pytest.mark.parametrize(("value", "pointer", "code"), REFUSED)
 def test_what_is_wrong_is_refused_where_it_stands(value: object, pointer: str, code: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        schedule.parse(value)
+        schedule.parse(value, all_limits=True)
     assert [(p.pointer, p.code) for p in caught.value.problems] == [(pointer, code)]
     detail = caught.value.problems[0].detail
     assert detail.endswith((".", '"'))
     assert detail.encode("utf-8")
+
+
+def test_limits_that_need_a_planner_are_refused_rather_than_ignored() -> None:
+    limited = {**EVERY, "max_occurrences": 3, "missed": {"policy": "all"}, "end_at": "2027-01-01T00:00:00Z"}
+    with pytest.raises(InvalidInput) as caught:
+        schedule.parse(limited)
+    assert [(p.pointer, p.code) for p in caught.value.problems] == [
+        *(("/max_occurrences", "not_offered"), ("/missed", "not_offered")),
+    ]
 
 
 def test_all_problems_of_a_schedule_are_told_at_once() -> None:
@@ -189,21 +281,23 @@ PLAUSIBLE = st.sampled_from(
 FIELDS = st.sampled_from(
     [
         *("kind", "every", "anchor", "start_at", "end_at", "frequency", "times", "weekdays", "start_date"),
-        *("timezone", "dst", "gap"),
+        *("timezone", "dst", "month_days", "nth_weekdays", "at", "missed", "exclude_dates"),
     ]
 )
 OBJECTS = st.dictionaries(FIELDS, PLAUSIBLE | JSON, max_size=10)
-MUTATED = st.builds(lambda base, change: {**base, **change}, st.sampled_from([DAILY, WEEKLY, EVERY]), OBJECTS)
+MUTATED = st.builds(
+    lambda base, change: {**base, **change}, st.sampled_from([DAILY, WEEKLY, MONTHLY, EVERY, ONCE]), OBJECTS
+)
 
 
 @given(value=JSON | OBJECTS | MUTATED)
 def test_whatever_json_comes_it_is_a_schedule_or_a_refusal(value: object) -> None:
     try:
-        parsed = schedule.parse(value)
+        parsed = schedule.parse(value, all_limits=True)
     except InvalidInput as error:
         problems = error.problems
     else:
-        assert schedule.parse(schedule.to_json(parsed)) == parsed
+        assert schedule.parse(schedule.to_json(parsed), all_limits=True) == parsed
         return
     assert problems
     assert all(p.pointer.encode() + p.detail.encode() and p.code for p in problems)

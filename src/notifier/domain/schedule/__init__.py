@@ -5,31 +5,60 @@ from notifier.domain.schedule.evaluation import (
     drifts,
     first_anchor,
     first_slot,
-    kind,
     local,
     missed,
     next_slot,
     slots,
 )
-from notifier.domain.schedule.json_form import parse, to_json
-from notifier.domain.schedule.model import HORIZON, Calendar, Dst, Interval, Missed, Schedule
+from notifier.domain.schedule.exclusion import Exclusion, excluded, rule_date
+from notifier.domain.schedule.json_form import kind, parse, to_json
+from notifier.domain.schedule.lateness import Judgement, Unsent, UnsentRange, judge, start_by
+from notifier.domain.schedule.model import (
+    HORIZON,
+    Calendar,
+    Dst,
+    Interval,
+    Limits,
+    Missed,
+    MissedRule,
+    Once,
+    Schedule,
+)
+from notifier.domain.schedule.preview import Affected, Note, Transition, notes, transitions, warnings
 
 __all__ = [
     "HORIZON",
+    "Affected",
     "Calendar",
     "Dst",
+    "Exclusion",
     "Interval",
+    "Judgement",
+    "Limits",
     "Missed",
+    "MissedRule",
+    "Note",
+    "Once",
     "Schedule",
+    "Transition",
+    "Unsent",
+    "UnsentRange",
     "drifts",
+    "excluded",
     "first_anchor",
     "first_slot",
+    "judge",
     "kind",
     "local",
     "missed",
     "next_slot",
+    "notes",
     "parse",
+    "rule_date",
     "slots",
+    "start_by",
     "to_json",
+    "transitions",
+    "warnings",
     "zones",
 ]

@@ -1,130 +1,108 @@
-"""Calendar schedules: local dates from a rule, local times on each, turned into instants at the end."""
+"""Calendar schedules as JSON: what may be given, what belongs together, and the canonical form."""
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterator
-from datetime import date, datetime, time
-from itertools import count
+from datetime import date, time
 from typing import Any
 
-from notifier.domain.schedule import zones
-from notifier.domain.schedule.model import HORIZON, Calendar, Dst, Gap, Overlap
-from notifier.domain.schedule.parsing import (
-    Fields,
-    bounds,
-    choice,
-    integer,
-    local_date,
-    ordered_set,
-    refused,
-    typed,
-    write_instant,
-)
+from notifier.domain.schedule import limits, zones
+from notifier.domain.schedule.model import Calendar, Dst, Gap, MonthDayPolicy, NthWeekday, Overlap
+from notifier.domain.schedule.parsing import Fields, choice, integer, local_date, ordered_set, refused, typed
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
-_LAST_DAY = HORIZON.date().toordinal() - 1
 _MOST_TIMES = 24
-_NO_DAYS: tuple[int, ...] = ()
 _MOST_EVERY = 3660
+_NONE: tuple[Any, ...] = ()
+
+# Which fields say the days of a frequency; the others are refused there.
+_DAY_FIELDS = {"daily": (), "weekly": ("weekdays",), "monthly": ("month_days", "nth_weekdays")}
 
 
 def parse(value: object) -> Calendar:
     """Read a calendar object; raises InvalidInput."""
     fields = Fields(value)
     fields.take("kind", choice(["calendar"]))
-    frequency = fields.take("frequency", choice(["daily", "weekly"]))
-    times = fields.take("times", ordered_set(_time, _MOST_TIMES))
-    timezone = fields.take("timezone", _timezone)
-    every = fields.take("every", integer(1, _MOST_EVERY), 1)
-    start_date = fields.take("start_date", local_date, None)
-    dst = fields.take("dst", _dst, Dst())
-    start_at, end_at = bounds(fields)
-    weekdays = fields.take("weekdays", ordered_set(_weekday, len(WEEKDAYS)), _NO_DAYS)
+    month_day_policy: MonthDayPolicy = fields.take("month_day_policy", choice(["clamp", "skip"]), "clamp")
+    s = {
+        "frequency": fields.take("frequency", choice(tuple(_DAY_FIELDS))),
+        "times": fields.take("times", ordered_set(_time, _MOST_TIMES)),
+        "timezone": fields.take("timezone", timezone),
+        "every": fields.take("every", integer(1, _MOST_EVERY), 1),
+        "start_date": fields.take("start_date", local_date, None),
+        "dst": fields.take("dst", dst, Dst()),
+        "limits": limits.take(fields),
+        "weekdays": fields.take("weekdays", ordered_set(_weekday, len(WEEKDAYS)), _NONE),
+        "month_days": fields.take("month_days", ordered_set(_month_day, 32), _NONE),
+        "nth_weekdays": fields.take("nth_weekdays", ordered_set(_nth_weekday, 42), _NONE),
+    }
     fields.finish()
-    weekdays = _weekdays_of(fields, frequency, weekdays, start_date)
-    if every > 1 and not start_date:
-        fields.refuse("start_date", "missing", "`start_date` is required where `every` is more than 1.")
+    _check_days(fields, s)
     fields.check()
-    return Calendar(
-        frequency=frequency,
-        times=tuple(sorted(times)),
-        timezone=timezone,
-        weekdays=weekdays,
-        every=every,
-        start_date=start_date,
-        dst=dst,
-        start_at=start_at,
-        end_at=end_at,
-    )
+    for name in ("times", "weekdays", "month_days", "nth_weekdays"):
+        s[name] = tuple(sorted(s[name]))
+    return Calendar(**s, month_day_policy=month_day_policy)
 
 
 def to_json(s: Calendar) -> dict[str, Any]:
     """Return the canonical object."""
-    weekdays = {"weekdays": [WEEKDAYS[day] for day in s.weekdays]} if s.frequency == "weekly" else {}
-    start_date = {"start_date": s.start_date.isoformat()} if s.start_date else {}
-    optional = {"start_at": s.start_at, "end_at": s.end_at}
     return {
         "kind": "calendar",
         "frequency": s.frequency,
         "times": [at.strftime("%H:%M") for at in s.times],
-        **weekdays,
+        **_days_to_json(s),
         "every": s.every,
-        **start_date,
+        **({"start_date": s.start_date.isoformat()} if s.start_date else {}),
         "timezone": s.timezone,
         "dst": {"gap": s.dst.gap, "overlap": s.dst.overlap},
-        **{name: write_instant(at) for name, at in optional.items() if at},
+        **limits.to_json(s.limits),
     }
 
 
-def dates(s: Calendar, start: date) -> Iterator[date]:
-    """Yield the rule's local dates from `start` on, ascending, up to the horizon."""
-    first = max(start, s.start_date) if s.start_date else start
-    ordinals = _daily(s, first.toordinal()) if s.frequency == "daily" else _weekly(s, first.toordinal())
-    for ordinal in ordinals:
-        if ordinal > _LAST_DAY:
-            return
-        yield date.fromordinal(ordinal)
+def _days_to_json(s: Calendar) -> dict[str, Any]:
+    if s.frequency == "weekly":
+        return {"weekdays": [WEEKDAYS[day] for day in s.weekdays]}
+    if s.nth_weekdays:
+        return {"nth_weekdays": [{"nth": d.nth, "weekday": WEEKDAYS[d.weekday]} for d in s.nth_weekdays]}
+    if s.frequency == "monthly":
+        return {"month_days": list(s.month_days), "month_day_policy": s.month_day_policy}
+    return {}
 
 
-def walls(s: Calendar, start: datetime) -> Iterator[datetime]:
-    """Yield the rule's naive local times from `start` on, ascending."""
-    days = dates(s, start.date())
-    for day in days:
-        skip = bisect_left(s.times, start.time()) if day == start.date() else 0
-        for at in s.times[skip:]:
-            yield datetime.combine(day, at)
+def timezone(value: object) -> str:
+    """Read a zone's name in its canonical form."""
+    return zones.canonical(typed(value, str))
 
 
-def _daily(s: Calendar, first: int) -> Iterator[int]:
-    base = s.start_date.toordinal() if s.start_date else first
-    return count(first + (base - first) % s.every, s.every)
+def dst(value: object) -> Dst:
+    """Read what becomes of missing and repeated local times."""
+    fields = Fields(value)
+    gap: Gap = fields.take("gap", choice(["shift", "skip"]), "shift")
+    overlap: Overlap = fields.take("overlap", choice(["first", "second", "both"]), "first")
+    fields.finish()
+    return Dst(gap, overlap)
 
 
-def _weekly(s: Calendar, first: int) -> Iterator[int]:
-    base = _monday(s.start_date.toordinal() if s.start_date else first)
-    monday = _monday(first)
-    weeks_to_wait = (base - monday) // 7 % s.every
-    for week in count(monday + 7 * weeks_to_wait, 7 * s.every):
-        for weekday in s.weekdays:
-            if week + weekday >= first:
-                yield week + weekday
+def _check_days(fields: Fields, s: dict[str, Any]) -> None:
+    """Refuse days that do not belong to the frequency; take missing ones from the start date."""
+    own = _DAY_FIELDS[s["frequency"]]
+    given = [name for name in ("weekdays", "month_days", "nth_weekdays") if s[name]]
+    for name in given:
+        if name not in own:
+            fields.refuse(name, "not_allowed", f"`{name}` does not go with {s['frequency']}.")
+    if s["every"] > 1 and not s["start_date"]:
+        fields.refuse("start_date", "missing", "`start_date` is required where `every` is more than 1.")
+    if own and not given:
+        _days_from_start(fields, own[0], s)
+    if len(given) > 1 and set(given) <= set(own):
+        fields.refuse(given[1], "not_allowed", f"Give either `{given[0]}` or `{given[1]}`.")
 
 
-def _monday(ordinal: int) -> int:
-    return ordinal - (ordinal - 1) % 7
-
-
-def _weekdays_of(
-    fields: Fields, frequency: str, weekdays: tuple[int, ...], start_date: date | None
-) -> tuple[int, ...]:
-    if frequency == "daily" and weekdays:
-        fields.refuse("weekdays", "not_allowed", 'For certain weekdays, use `"frequency": "weekly"`.')
-    if frequency == "weekly" and not weekdays:
-        if start_date:
-            return (start_date.weekday(),)
-        fields.refuse("weekdays", "missing", "`weekdays` is required for weekly, or give a `start_date`.")
-    return tuple(sorted(weekdays))
+def _days_from_start(fields: Fields, name: str, s: dict[str, Any]) -> None:
+    start: date | None = s["start_date"]
+    if start:
+        s[name] = (start.weekday() if name == "weekdays" else start.day,)
+    else:
+        fields.refuse(name, "missing", f"`{name}` is required here, or a `start_date` to take it from.")
 
 
 def _time(value: object) -> time:
@@ -138,13 +116,23 @@ def _weekday(value: object) -> int:
     return WEEKDAYS.index(choice(WEEKDAYS)(value))
 
 
-def _timezone(value: object) -> str:
-    return zones.canonical(typed(value, str))
+def _month_day(value: object) -> int:
+    day = typed(value, int)
+    if day != -1 and not 1 <= day <= 31:
+        raise refused("out_of_range", "This must be from 1 to 31, or -1 for the last day of the month.")
+    return day
 
 
-def _dst(value: object) -> Dst:
+def _nth_weekday(value: object) -> NthWeekday:
     fields = Fields(value)
-    gap: Gap = fields.take("gap", choice(["shift", "skip"]), "shift")
-    overlap: Overlap = fields.take("overlap", choice(["first", "second", "both"]), "first")
+    nth = fields.take("nth", _nth)
+    weekday = fields.take("weekday", _weekday)
     fields.finish()
-    return Dst(gap, overlap)
+    return NthWeekday(nth, weekday)
+
+
+def _nth(value: object) -> int:
+    nth = typed(value, int)
+    if nth != -1 and not 1 <= nth <= 5:
+        raise refused("out_of_range", "This must be from 1 to 5, or -1 for the last one of the month.")
+    return nth

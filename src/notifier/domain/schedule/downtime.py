@@ -4,14 +4,14 @@ from bisect import bisect_right
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from notifier.domain.schedule import calendar, walltime, zones
-from notifier.domain.schedule.model import Calendar, Missed
+from notifier.domain.schedule import rules, walltime, zones
+from notifier.domain.schedule.model import Missed, WallClock
 from notifier.domain.schedule.wallclock import between
 
 _DAY = timedelta(days=1)
 
 
-def missed(s: Calendar, first_due: datetime, now: datetime, keep: int) -> Missed:
+def missed(s: WallClock, first_due: datetime, now: datetime, keep: int) -> Missed:
     """Return the slots from `first_due`, which counts whether or not the rule has it, to `now`."""
     newest = _newest(s, first_due, now, keep + 1)
     if len(newest) <= keep:
@@ -19,7 +19,7 @@ def missed(s: Calendar, first_due: datetime, now: datetime, keep: int) -> Missed
     return Missed(first_due, newest[-1], _count(s, first_due, now), tuple(newest[:-1]))
 
 
-def _newest(s: Calendar, after: datetime, until: datetime, wanted: int) -> list[datetime]:
+def _newest(s: WallClock, after: datetime, until: datetime, wanted: int) -> list[datetime]:
     """Return the last `wanted` slots of (after, until], looking back in growing steps."""
     back = _DAY
     while until - back > after:
@@ -30,10 +30,10 @@ def _newest(s: Calendar, after: datetime, until: datetime, wanted: int) -> list[
     return list(between(s, after, until))[-wanted:]
 
 
-def _count(s: Calendar, after: datetime, until: datetime) -> int:
+def _count(s: WallClock, after: datetime, until: datetime) -> int:
     """Count the slots of (after, until]: one by one near changes of offset, by dates elsewhere."""
-    mark = max(after, s.start_at - timedelta(microseconds=1)) if s.start_at else after
-    until = min(until, s.end_at) if s.end_at else until
+    mark = max(after, s.limits.start_at - timedelta(microseconds=1)) if s.limits.start_at else after
+    until = min(until, s.limits.end_at) if s.limits.end_at else until
     total = 0
     for change in walltime.changes(zones.load(s.timezone), mark - walltime.REACH, until + walltime.REACH):
         quiet_until = min(until, max(mark, change - walltime.REACH))
@@ -44,13 +44,14 @@ def _count(s: Calendar, after: datetime, until: datetime) -> int:
     return total + _count_quiet(s, mark, until)
 
 
-def _count_quiet(s: Calendar, after: datetime, until: datetime) -> int:
+def _count_quiet(s: WallClock, after: datetime, until: datetime) -> int:
     """Count where every local time is one instant: whole dates, less what lies outside at both ends."""
     if until <= after:
         return 0
     zone = zones.load(s.timezone)
     first, last = after.astimezone(zone), until.astimezone(zone)
-    days = list(takewhile(lambda day: day <= last.date(), calendar.dates(s, first.date())))
-    before = bisect_right(s.times, first.time()) if days and days[0] == first.date() else 0
-    behind = len(s.times) - bisect_right(s.times, last.time()) if days and days[-1] == last.date() else 0
-    return len(days) * len(s.times) - before - behind
+    times = rules.local_times(s)
+    days = list(takewhile(lambda day: day <= last.date(), rules.local_dates(s, first.date())))
+    before = bisect_right(times, first.time()) if days and days[0] == first.date() else 0
+    behind = len(times) - bisect_right(times, last.time()) if days and days[-1] == last.date() else 0
+    return len(days) * len(times) - before - behind

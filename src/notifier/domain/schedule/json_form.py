@@ -1,20 +1,32 @@
 """Schedules as JSON: reading whatever a caller sends, writing the canonical form."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from notifier.domain.schedule import calendar, interval
-from notifier.domain.schedule.model import Interval, Schedule
+from notifier.domain.schedule import calendar, interval, limits, once
+from notifier.domain.schedule.model import Calendar, Interval, Once, Schedule
 from notifier.domain.schedule.parsing import Fields, choice, refused
 
+
+class _Kind(NamedTuple):
+    type: type[Any]
+    module: Any
+
+
+_KINDS = {
+    "interval": _Kind(Interval, interval),
+    "calendar": _Kind(Calendar, calendar),
+    "once": _Kind(Once, once),
+}
+_NAMES = {one.type: name for name, one in _KINDS.items()}
 _SHORTHANDS = ("daily", "weekly")
-_KINDS: dict[str, Callable[[object], Schedule]] = {"interval": interval.parse, "calendar": calendar.parse}
 
 
-def parse(value: object) -> Schedule:
+def parse(value: object, *, all_limits: bool = False) -> Schedule:
     """Read a schedule: an object, or "daily" or "weekly" for such an interval.
 
     Raises InvalidInput with pointers relative to the schedule, and nothing else whatever JSON comes.
+    `all_limits` accepts those that hold only if the planner asks `judge` and counts what has ended;
+    without it they are refused rather than ignored.
     """
     if isinstance(value, str):
         if value not in _SHORTHANDS:
@@ -23,11 +35,20 @@ def parse(value: object) -> Schedule:
     if not isinstance(value, dict):
         raise refused("wrong_type", 'A schedule is an object, "daily" or "weekly".')
     fields = Fields(value)
-    kind = fields.take("kind", choice(tuple(_KINDS)))
+    name = fields.take("kind", choice(tuple(_KINDS)))
     fields.check()
-    return _KINDS[kind](value)
+    parsed: Schedule = _KINDS[name].module.parse(value)
+    if not all_limits:
+        limits.refuse_unplanned(parsed.limits)
+    return parsed
+
+
+def kind(s: Schedule) -> str:
+    """Return the kind's name as it stands in JSON."""
+    return _NAMES[type(s)]
 
 
 def to_json(s: Schedule) -> dict[str, Any]:
     """Return the canonical form, defaults filled in; `parse` gives the same schedule back."""
-    return interval.to_json(s) if isinstance(s, Interval) else calendar.to_json(s)
+    canonical: dict[str, Any] = _KINDS[kind(s)].module.to_json(s)
+    return canonical

@@ -8,7 +8,9 @@ HORIZON = datetime(2200, 1, 1, tzinfo=UTC)
 """No slot lies at or after this instant: it bounds every search."""
 
 Anchor = Literal["delivered", "grid"]
-Frequency = Literal["daily", "weekly"]
+Frequency = Literal["daily", "weekly", "monthly"]
+MonthDayPolicy = Literal["clamp", "skip"]
+MissedPolicy = Literal["latest", "all", "skip"]
 Gap = Literal["shift", "skip"]
 Overlap = Literal["first", "second", "both"]
 Reading = Literal["plain", "shifted", "first", "second"]
@@ -23,8 +25,34 @@ class Dst:
 
 
 @dataclass(frozen=True, slots=True)
+class MissedRule:
+    """What becomes of slots that passed unsent; `most` counts for the policy `all`.
+
+    `grace` is how late a slot may be sent; None stands for the policy's own default.
+    """
+
+    policy: MissedPolicy = "latest"
+    most: int = 3
+    grace: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What every kind may add to its rule. `start_at` and `end_at` are UTC, both inclusive on the slot.
+
+    `exclude_dates` are local dates, ascending.
+    """
+
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    max_occurrences: int | None = None
+    exclude_dates: tuple[date, ...] = ()
+    missed: MissedRule = MissedRule()
+
+
+@dataclass(frozen=True, slots=True)
 class Interval:
-    """Elapsed time: due every `period`, whatever the wall clock does. Instants are UTC.
+    """Elapsed time: due every `period`, whatever the wall clock does.
 
     `every` is the period as the user wrote it.
     """
@@ -32,16 +60,23 @@ class Interval:
     every: str
     period: timedelta
     anchor: Anchor = "delivered"
-    start_at: datetime | None = None
-    end_at: datetime | None = None
+    limits: Limits = Limits()
+
+
+class NthWeekday(NamedTuple):
+    """The `nth` (1 to 5, or -1 for the last) of a weekday (Monday = 0) in a month."""
+
+    nth: int
+    weekday: int
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Wall clock: local `times` on local dates of `timezone`. `start_at` and `end_at` are UTC.
+    """Wall clock: local `times` on local dates of `timezone`.
 
-    `weekdays` count from Monday = 0 and are empty for daily. `every` counts days, or weeks that begin on
-    Monday, from `start_date`, which is also the first date allowed.
+    `weekdays` (Monday = 0) belong to weekly; `month_days` (-1 is the last) or `nth_weekdays` to monthly.
+    `every` counts days, weeks that begin on Monday, or months from `start_date`, which is also the first
+    date allowed.
     """
 
     frequency: Frequency
@@ -51,11 +86,25 @@ class Calendar:
     every: int = 1
     start_date: date | None = None
     dst: Dst = Dst()
-    start_at: datetime | None = None
-    end_at: datetime | None = None
+    limits: Limits = Limits()
+    month_days: tuple[int, ...] = ()
+    month_day_policy: MonthDayPolicy = "clamp"
+    nth_weekdays: tuple[NthWeekday, ...] = ()
 
 
-Schedule = Interval | Calendar
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A single slot: `at`, UTC, or `wall`, a naive local time in `timezone`."""
+
+    at: datetime | None
+    wall: datetime | None = None
+    timezone: str = "UTC"
+    dst: Dst = Dst()
+    limits: Limits = Limits()
+
+
+WallClock = Calendar
+Schedule = Interval | Calendar | Once
 
 
 class Occurrence(NamedTuple):

@@ -14,6 +14,7 @@ _NAMES = {dict: "an object", list: "a list", str: "a string", int: "an integer"}
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
+_LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -132,6 +133,18 @@ def instant(value: object) -> datetime:
     return _in_range(found, found.year)
 
 
+def local_time(value: object) -> datetime:
+    """Read a local time without offset, `YYYY-MM-DDTHH:MM` with or without seconds, as naive."""
+    text = typed(value, str)
+    try:
+        found = datetime.fromisoformat(text) if _LOCAL.fullmatch(text) else None
+    except ValueError:
+        found = None
+    if not found:
+        raise refused("invalid_local_time", "Write a local time as 2027-03-28T09:00.")
+    return _in_range(found, found.year)
+
+
 def local_date(value: object) -> date:
     """Read a date, `YYYY-MM-DD`."""
     text = typed(value, str)
@@ -148,14 +161,6 @@ def _in_range(value: T, year: int) -> T:
     if not 1970 <= year < HORIZON.year:
         raise refused("out_of_range", f"Years go from 1970 to {HORIZON.year - 1}.")
     return value
-
-
-def bounds(fields: Fields) -> tuple[datetime | None, datetime | None]:
-    """Take `start_at` and `end_at`, both optional, in their order."""
-    start_at, end_at = fields.take("start_at", instant, None), fields.take("end_at", instant, None)
-    if start_at and end_at and end_at < start_at:
-        fields.refuse("end_at", "ends_before_start", "`end_at` lies before `start_at`.")
-    return start_at, end_at
 
 
 def write_instant(value: datetime) -> str:

@@ -1,0 +1,86 @@
+"""What becomes of slots that passed unsent: which are sent late, which are missed, and why."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from notifier.domain.schedule.exclusion import Exclusion, excluded
+from notifier.domain.schedule.interval import JUST_NOW
+from notifier.domain.schedule.model import Missed, Schedule
+
+Fate = Literal["coalesced", "grace_exceeded"]
+
+
+class Unsent(NamedTuple):
+    """A slot for which nothing is sent, and why."""
+
+    slot: datetime
+    reason: Fate | Exclusion
+
+
+@dataclass(frozen=True, slots=True)
+class UnsentRange:
+    """A long run of missed slots, recorded as one: `count` slots from `first` up to, not with, `before`."""
+
+    first: datetime
+    before: datetime
+    count: int
+    reason: Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The slots to send now and those that are not, all ascending, UTC."""
+
+    send: tuple[datetime, ...]
+    unsent: tuple[Unsent, ...]
+    rest: UnsentRange | None
+
+
+def judge(s: Schedule, found: Missed, *, now: datetime) -> Judgement:
+    """Apply the schedule's policy and grace to the slots that have come due by `now`.
+
+    The newest slot counts as due, not as missed, until its grace is over.
+    """
+    due = (*found.older, found.latest)
+    reasons = {slot: reason for slot in due if (reason := excluded(s, slot))}
+    wanted = [slot for slot in due if slot not in reasons][-_most_sent(s) :]
+    send = tuple(slot for slot in wanted if not _too_late(s, slot, now))
+    unsent = tuple(Unsent(slot, reasons.get(slot) or _fate(s, slot, now)) for slot in due if slot not in send)
+    return Judgement(send, unsent, _rest(s, found, now))
+
+
+def start_by(s: Schedule, slot: datetime, *, next_slot: datetime | None) -> datetime | None:
+    """Return the last instant at which a slot's delivery may begin, or None if there is none."""
+    grace = _grace(s)
+    last = slot + grace if grace is not None else None
+    if next_slot is None or s.limits.missed.policy == "all":
+        return last
+    return min(last, next_slot) if last else next_slot
+
+
+def _most_sent(s: Schedule) -> int:
+    return s.limits.missed.most if s.limits.missed.policy == "all" else 1
+
+
+def _grace(s: Schedule) -> timedelta | None:
+    """Return how late is too late; `skip` without a number means late beyond what is just now."""
+    rule = s.limits.missed
+    return JUST_NOW if rule.policy == "skip" and rule.grace is None else rule.grace
+
+
+def _too_late(s: Schedule, slot: datetime, now: datetime) -> bool:
+    grace = _grace(s)
+    return grace is not None and now - slot > grace
+
+
+def _fate(s: Schedule, slot: datetime, now: datetime) -> Fate:
+    return "grace_exceeded" if _too_late(s, slot, now) else "coalesced"
+
+
+def _rest(s: Schedule, found: Missed, now: datetime) -> UnsentRange | None:
+    count = found.older_count - len(found.older)
+    if not count:
+        return None
+    before = found.older[0] if found.older else found.latest
+    return UnsentRange(found.first, before, count, _fate(s, before, now))
