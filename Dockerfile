@@ -9,13 +9,13 @@ COPY requirements/service.txt /build/requirements/
 RUN ["python", "-m", "pip", "--python", "/opt/notifier/bin/python", "install", \
      "--require-hashes", "--only-binary=:all:", "-r", "/build/requirements/service.txt"]
 
-# The project as a wheel.
-FROM libraries AS wheel
+# The project, built as a wheel and installed into a folder of its own.
+FROM libraries AS project
 COPY pyproject.toml README.md /build/
 COPY alembic /build/alembic
 COPY src /build/src
-RUN ["python", "-m", "pip", "--python", "/opt/notifier/bin/python", "wheel", \
-     "--no-deps", "--no-build-isolation", "--wheel-dir", "/wheel", "/build"]
+RUN ["python", "-m", "pip", "--python", "/opt/notifier/bin/python", "install", \
+     "--no-deps", "--no-build-isolation", "--root=/installed", "/build"]
 
 # The libraries without what only building needs; `pip check` fails if anything else needed it.
 FROM libraries AS runtime
@@ -28,9 +28,7 @@ RUN groupadd --gid 10001 notifier \
  && useradd --uid 10001 --gid notifier --no-create-home --home-dir /nonexistent \
       --shell /usr/sbin/nologin --no-log-init notifier
 COPY --from=runtime /opt/notifier /opt/notifier
-RUN --mount=type=bind,from=wheel,source=/wheel,target=/wheel \
-    python -m pip --python /opt/notifier/bin/python install --no-cache-dir --no-index --no-deps \
-      --disable-pip-version-check --root-user-action=ignore /wheel/*.whl
+COPY --from=project /installed/opt/notifier /opt/notifier
 
 ENV PATH=/opt/notifier/bin:$PATH \
     PYTHONUNBUFFERED=1 \
