@@ -1,6 +1,6 @@
 """Notifications: create, change, pause, resume, delete, send now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from notifier.storage import deliveries, notifications
 from notifier.storage.paging import Page
 
 DEFAULT_TO = ("log:",)
+EDITABLE = ("external_id", "title", "body", "data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ async def create(ctx: Context, draft: Mapping[str, Any]) -> Saved:
     values = {
         "project_id": ctx.project_id,
         "id": new_id(),
-        **{name: draft[name] for name in ("external_id", "title", "body", "data")},
+        **{name: draft[name] for name in EDITABLE},
         **_timing(ctx, rule),
     }
     await _write(notifications.add(ctx.session, values, changed_by=ctx.caller.name), draft["external_id"])
@@ -62,21 +63,18 @@ async def page(ctx: Context, *, filters: Mapping[str, Any], after: UUID | None, 
 async def update(
     ctx: Context, notification_id: str, changes: Mapping[str, Any], *, revision: int | None
 ) -> Saved:
-    """Write the given fields as a new revision; a changed schedule is due afresh, counted from now."""
+    """Write what differs as a new revision; a changed schedule is due afresh, counted from now."""
     row = await _lock(ctx, notification_id)
     check_revision(revision, row.revision)
-    values = {name: changes[name] for name in ("external_id", "title", "body", "data") if name in changes}
-    rule = schedule.parse(row.schedule)
-    if "schedule" in changes or "start_at" in changes:
-        rule = _parse_rule(changes.get("schedule", row.schedule), changes.get("start_at"))
-        if schedule.to_json(rule) != row.schedule:
-            values |= _timing(ctx, rule) | {"completed_at": None}
+    rule = _changed_rule(row, changes)
+    values = {
+        name: changes[name] for name in EDITABLE if name in changes and changes[name] != row._mapping[name]
+    }
+    if schedule.to_json(rule) != row.schedule:
+        values |= _timing(ctx, rule) | {"completed_at": None}
     _check_content(ctx, {**row._mapping, **values}, rule)
-    secrets: Mapping[UUID, str] = {}
-    if "to" in changes:
-        to, secrets = await destinations.resolve(ctx, changes["to"])
-        await notifications.set_destinations(ctx.session, ctx.project_id, row.id, to)
-    if values or "to" in changes:
+    redirected, secrets = await _redirect(ctx, row.id, changes["to"]) if "to" in changes else (False, {})
+    if values or redirected:
         await _change(ctx, row, values)
     return Saved(await _read(ctx, row.id), secrets)
 
@@ -142,6 +140,23 @@ async def send_now(ctx: Context, notification_id: str, *, reset_clock: bool) -> 
     if reset_clock and row.next_due_at is not None:
         await _reset_clock(ctx, row)
     return await destinations.queue_deliveries(ctx, rows)
+
+
+async def _redirect(ctx: Context, notification_id: UUID, to: Sequence[str]) -> tuple[bool, dict[UUID, str]]:
+    """Send to `to` from now on; return whether that differs, and the secrets of destinations made for it."""
+    wanted, secrets = await destinations.resolve(ctx, to)
+    shown = await _read(ctx, notification_id)
+    if [str(one) for one in wanted] == [one["id"] for one in shown.destinations]:
+        return False, secrets
+    await notifications.set_destinations(ctx.session, ctx.project_id, notification_id, wanted)
+    return True, secrets
+
+
+def _changed_rule(row: Row[Any], changes: Mapping[str, Any]) -> schedule.Schedule:
+    """Return the schedule as `changes` leave it."""
+    if "schedule" in changes or "start_at" in changes:
+        return _parse_rule(changes.get("schedule", row.schedule), changes.get("start_at"))
+    return schedule.parse(row.schedule)
 
 
 def _parse_rule(value: object, start_at: str | None) -> schedule.Schedule:
