@@ -1,8 +1,11 @@
 """`/v1/destinations`: what each call answers."""
 
+from uuid import UUID
+
 import httpx
 import pytest
 
+from notifier.storage import destinations
 from notifier.storage.engine import Database
 from tests.api.conftest import Project
 
@@ -96,10 +99,6 @@ async def test_a_patch_refuses_null_and_unknown_fields(client: httpx.AsyncClient
 async def test_a_new_secret_keeps_the_one_before_it(
     client: httpx.AsyncClient, database: Database, project: Project
 ) -> None:
-    from uuid import UUID
-
-    from notifier.storage import destinations
-
     made = (await client.post("/v1/destinations", json=HOOK)).json()
     for _ in range(3):
         await client.patch(f"/v1/destinations/{made['id']}", json={"secret": SECRET})

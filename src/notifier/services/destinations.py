@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from notifier.channels import signing
 from notifier.clock import new_id
 from notifier.domain.delivery import Trigger, message_id
-from notifier.domain.errors import Conflict, FieldProblem, InvalidInput, NotFound
+from notifier.domain.errors import Conflict, InvalidInput, NotFound
 from notifier.jobs import Job
 from notifier.services.context import Context, check_revision, parse_id
 from notifier.storage import deliveries, destinations
@@ -25,7 +25,7 @@ async def create(
 ) -> tuple[Row[Any], str | None]:
     """Store a destination; return it with its signing secret, which no later call shows."""
     checked = ctx.channels.validate_config(kind, config)
-    return await _add(ctx, kind, checked, name=name, secret=_check_secret(ctx, kind, secret))
+    return await add(ctx, kind, checked, name=name, secret=_check_secret(ctx, kind, secret))
 
 
 async def get(ctx: Context, destination_id: str) -> Row[Any]:
@@ -41,14 +41,15 @@ async def page(ctx: Context, *, kind: str | None, after: UUID | None, limit: int
 async def update(
     ctx: Context, destination_id: str, changes: Mapping[str, Any], *, revision: int | None
 ) -> Row[Any]:
-    """Write the given fields: `name`, `config`, `secret`, `status` (`active` lifts a block)."""
+    """Write what differs: `name`, `config`, `secret`, `status` (`active` lifts a block)."""
     row = await _get(ctx, destination_id, lock=True)
     check_revision(revision, row.revision)
     values: dict[str, Any] = {}
-    if "name" in changes:
+    if changes.get("name", row.name) != row.name:
         values["name"] = changes["name"]
     if "config" in changes:
-        values |= _config_columns(ctx, row.kind, ctx.channels.validate_config(row.kind, changes["config"]))
+        columns = _config_columns(ctx, row.kind, ctx.channels.validate_config(row.kind, changes["config"]))
+        values |= columns if columns["fingerprint"] != row.fingerprint else {}
     if "secret" in changes:
         values["secrets"] = await _rotated(ctx, row, changes["secret"])
     if changes.get("status") == "active" and row.blocked_at is not None:
@@ -94,52 +95,10 @@ async def queue_deliveries(ctx: Context, rows: Sequence[Mapping[str, Any]]) -> l
     return stored
 
 
-async def resolve(ctx: Context, to: Sequence[str]) -> tuple[list[UUID], dict[UUID, str]]:
-    """Return the destinations that `to` names, and the secrets of those made for it.
-
-    An item is a destination's id or an address; an address finds the stored destination or makes it.
-    Raises InvalidInput with a pointer to each wrong item.
-    """
-    problems: list[FieldProblem] = []
-    found: dict[UUID, None] = {}
-    secrets: dict[UUID, str] = {}
-    for position, item in enumerate(to):
-        try:
-            one, secret = await _resolve_one(ctx, item)
-        except InvalidInput as error:
-            problems += error.under(f"/to/{position}").problems
-            continue
-        found[one] = None
-        if secret is not None:
-            secrets[one] = secret
-    if problems:
-        raise InvalidInput(problems)
-    return list(found), secrets
-
-
-async def _resolve_one(ctx: Context, item: str) -> tuple[UUID, str | None]:
-    try:
-        wanted = UUID(item)
-    except ValueError:
-        return await _find_or_make(ctx, item)
-    if not await destinations.existing(ctx.session, ctx.project_id, [wanted]):
-        raise InvalidInput.at("", "unknown_destination", f"No destination has the id {item!r}.")
-    return wanted, None
-
-
-async def _find_or_make(ctx: Context, address: str) -> tuple[UUID, str | None]:
-    kind, config = ctx.channels.parse_address(address)
-    fingerprint = ctx.channels.fingerprint(kind, config)
-    found = await destinations.find_by_fingerprint(ctx.session, ctx.project_id, fingerprint)
-    if found is not None:
-        return found, None
-    row, secret = await _add(ctx, kind, config, name=None, secret=None)
-    return row.id, secret
-
-
-async def _add(
+async def add(
     ctx: Context, kind: str, config: Mapping[str, Any], *, name: str | None, secret: str | None
 ) -> tuple[Row[Any], str | None]:
+    """Store a destination with this canonical config; return it with its signing secret, made if absent."""
     if secret is None and ctx.channels.signs(kind):
         secret = signing.new_secret()
     values = {

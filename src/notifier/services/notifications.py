@@ -13,7 +13,7 @@ from notifier.clock import new_id
 from notifier.domain import schedule
 from notifier.domain.delivery import Reason, Trigger, message_id
 from notifier.domain.errors import Conflict, DuplicateExternalId, InvalidInput, NotFound
-from notifier.services import destinations
+from notifier.services import destinations, recipients
 from notifier.services.context import Context, check_revision, parse_id
 from notifier.storage import deliveries, notifications
 from notifier.storage.paging import Page
@@ -38,7 +38,7 @@ async def create(ctx: Context, draft: Mapping[str, Any]) -> Saved:
     """
     rule = _parse_rule(draft["schedule"], draft.get("start_at"))
     _check_content(ctx, draft, rule)
-    to, secrets = await destinations.resolve(ctx, draft.get("to") or DEFAULT_TO)
+    to, secrets = await recipients.resolve(ctx, draft.get("to") or DEFAULT_TO)
     values = {
         "project_id": ctx.project_id,
         "id": new_id(),
@@ -144,7 +144,7 @@ async def send_now(ctx: Context, notification_id: str, *, reset_clock: bool) -> 
 
 async def _redirect(ctx: Context, notification_id: UUID, to: Sequence[str]) -> tuple[bool, dict[UUID, str]]:
     """Send to `to` from now on; return whether that differs, and the secrets of destinations made for it."""
-    wanted, secrets = await destinations.resolve(ctx, to)
+    wanted, secrets = await recipients.resolve(ctx, to)
     shown = await _read(ctx, notification_id)
     if [str(one) for one in wanted] == [one["id"] for one in shown.destinations]:
         return False, secrets

@@ -1,10 +1,10 @@
 """Stored targets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy import ARRAY, Row, Text, bindparam, func, insert, select, text, update
 
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
@@ -16,6 +16,7 @@ READ = (
     destinations.c.kind,
     destinations.c.name,
     destinations.c.config,
+    destinations.c.fingerprint,
     (func.cardinality(destinations.c.secrets) > 0).label("secret_set"),
     destinations.c.blocked_at,
     destinations.c.blocked_reason,
@@ -60,13 +61,18 @@ async def existing(session: Session, project_id: UUID, ids: Sequence[UUID]) -> s
     return set((await session.execute(statement)).scalars())
 
 
-async def find_by_fingerprint(session: Session, project_id: UUID, fingerprint: str) -> UUID | None:
-    """Return the oldest destination with this content.
+async def lock_fingerprints(session: Session, project_id: UUID, fingerprints: Collection[str]) -> None:
+    """Keep others from adding destinations with this content until the commit.
 
-    Holds a lock on the fingerprint until the commit, so that two callers who find nothing do not both add it.
+    Whoever finds none then adds it alone. Always in the same order: no two callers wait for each other.
     """
-    lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))")
-    await session.execute(lock, {"what": f"{project_id}/{fingerprint}"})
+    locks = text("SELECT pg_advisory_xact_lock(hashtextextended(what, 0)) FROM unnest(:whats) AS what")
+    whats = sorted(f"{project_id}/{fingerprint}" for fingerprint in fingerprints)
+    await session.execute(locks.bindparams(bindparam("whats", type_=ARRAY(Text))), {"whats": whats})
+
+
+async def find_by_fingerprint(session: Session, project_id: UUID, fingerprint: str) -> UUID | None:
+    """Return the oldest destination with this content, locked so that it is not deleted meanwhile."""
     statement = (
         select(destinations.c.id)
         .where(destinations.c.project_id == project_id, destinations.c.fingerprint == fingerprint, ALIVE)
