@@ -9,11 +9,18 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from notifier import __version__
-from notifier.api import deliveries, destinations, health, notifications, problems
+from notifier.api import deliveries, destinations, health, notifications, problems, schedules
 from notifier.observability import logs
 from notifier.runtime import open_runtime
 from notifier.settings import Settings
 
+ROUTERS = (
+    notifications.router,
+    schedules.router,
+    destinations.router,
+    deliveries.router,
+    health.router,
+)
 LARGEST_BODY = 1024 * 1024
 DESCRIPTION = """
 Recurring notifications: one POST, and a message goes out every day or week, exactly when it should.
@@ -41,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
         swagger_ui_parameters={"persistAuthorization": True, "tryItOutEnabled": True},
     )
     problems.install(app)
-    for router in (notifications.router, destinations.router, deliveries.router, health.router):
+    for router in ROUTERS:
         app.include_router(router)
     app.add_api_route("/", _home, include_in_schema=False)
     return app
