@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from notifier.clock import new_id
 from notifier.storage.engine import Session
-from notifier.storage.tables import api_keys, projects
+from notifier.storage.tables import api_keys, clock_now, projects
 
 DEFAULT_PROJECT = UUID(int=0)
 """Id of the project that the first migration's bootstrap makes."""
@@ -44,6 +44,6 @@ async def ensure_bootstrap_key(session: Session, key: str) -> None:
 
 async def find_key(session: Session, key: str) -> Row[Any] | None:
     """Return project_id, name and scopes of a valid key, and the database's `now`; or None."""
-    columns = (api_keys.c.project_id, api_keys.c.name, api_keys.c.scopes, func.now().label("now"))
+    columns = (api_keys.c.project_id, api_keys.c.name, api_keys.c.scopes, clock_now().label("now"))
     statement = select(*columns).where(api_keys.c.key_hash == hash_key(key), api_keys.c.revoked_at.is_(None))
     return (await session.execute(statement)).one_or_none()

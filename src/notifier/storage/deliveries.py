@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, func, insert, select, update
 from notifier.domain.delivery import CLAIMABLE, Reason, Status
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
-from notifier.storage.tables import attempts, deliveries
+from notifier.storage.tables import attempts, clock_now, deliveries
 
 LATE_BY = func.extract("epoch", deliveries.c.first_attempt_at - deliveries.c.scheduled_for)
 READ = (
@@ -32,7 +32,12 @@ READ = (
 
 async def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[Row[Any]]:
     """Store deliveries that are to be sent at once, and return them in the order given."""
-    now = {"next_attempt_at": func.now(), "enqueued_at": func.now(), "status": Status.PENDING}
+    now = {
+        "next_attempt_at": clock_now(),
+        "enqueued_at": clock_now(),
+        "status": Status.PENDING,
+        "clock": session.clock.id,
+    }
     statement = insert(deliveries).values([{**row, **now} for row in rows]).returning(*READ)
     stored = {row.id: row for row in await session.execute(statement)}
     return [stored[row["id"]] for row in rows]
@@ -83,6 +88,6 @@ async def cancel_unstarted(session: Session, project_id: UUID, notification_id: 
             deliveries.c.notification_id == notification_id,
             deliveries.c.status.in_([*CLAIMABLE, Status.HELD]),
         )
-        .values(status=Status.CANCELED, reason=reason, finished_at=func.now(), next_attempt_at=None)
+        .values(status=Status.CANCELED, reason=reason, finished_at=clock_now(), next_attempt_at=None)
     )
     await session.execute(statement)

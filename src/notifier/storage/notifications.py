@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
 from notifier.storage.tables import (
+    clock_now,
     destinations,
     notification_destinations,
     notification_revisions,
@@ -51,7 +52,7 @@ def _select() -> Select[Any]:
 
 async def add(session: Session, values: Mapping[str, Any], *, changed_by: str) -> None:
     """Store a new notification and its first revision. Raises IntegrityError on a taken external id."""
-    await session.execute(insert(notifications).values(**values, updated_at=func.now()))
+    await session.execute(insert(notifications).values(**values, clock=session.clock.id, updated_at=clock_now()))
     await _record_revision(session, values["project_id"], values["id"], changed_by)
 
 
@@ -88,7 +89,7 @@ async def change(
     statement = (
         update(notifications)
         .where(notifications.c.project_id == project_id, notifications.c.id == notification_id)
-        .values(**values, revision=notifications.c.revision + 1, updated_at=func.now())
+        .values(**values, revision=notifications.c.revision + 1, updated_at=clock_now())
     )
     await session.execute(statement)
     await _record_revision(session, project_id, notification_id, changed_by)

@@ -4,7 +4,9 @@ All instants are `timestamptz` in UTC. The partial indexes carry the predicates 
 `planning`, `claims` and `rescue` word for word, so that PostgreSQL can use them.
 """
 
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
@@ -27,6 +29,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.sql.functions import GenericFunction
 
 metadata = MetaData(
     naming_convention={
@@ -47,6 +50,22 @@ NOTIFICATION_STATUS = (
 )
 
 
+LIVE = UUID(int=0)
+"""The clock of live projects: the database's. A test project has a clock of its own, named by its id."""
+
+
+class clock_now(GenericFunction[datetime]):  # noqa: N801 - named as in SQL
+    """The instant by the clock that the transaction follows; a function that the migrations make."""
+
+    type = DateTime(timezone=True)
+    inherit_cache = True
+
+
+def clock() -> Column[Any]:
+    """Return the column that says which clock a row goes by."""
+    return Column("clock", Uuid, nullable=False, server_default=text(f"'{LIVE}'"))
+
+
 def instant(name: str, *, nullable: bool = True) -> Column[Any]:
     """Return a column for an instant in UTC."""
     return Column(name, DateTime(timezone=True), nullable=nullable)
@@ -54,7 +73,7 @@ def instant(name: str, *, nullable: bool = True) -> Column[Any]:
 
 def created_at() -> Column[Any]:
     """Return the column that says when the row came to be."""
-    return Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now())
+    return Column("created_at", DateTime(timezone=True), nullable=False, server_default=clock_now())
 
 
 projects = Table(
@@ -63,8 +82,11 @@ projects = Table(
     Column("id", Uuid, primary_key=True),
     Column("name", Text, nullable=False),
     Column("mode", Text, nullable=False),
+    # where the clock of a test project stands
+    instant("clock_at"),
     created_at(),
     CheckConstraint("mode IN ('live', 'test')", name="mode"),
+    CheckConstraint("(mode = 'test') = (clock_at IS NOT NULL)", name="clock"),
 )
 
 api_keys = Table(
@@ -118,15 +140,21 @@ notifications = Table(
     Column("body", Text, nullable=False),
     Column("data", JSONB, nullable=False),
     Column("schedule", JSONB, nullable=False),
+    clock(),
+    # version of the zone data that `next_due_at` was worked out with, where a zone plays a part
+    Column("tz_version", Text),
     # the instant an interval counts from, and its period where every delivery moves that instant
     instant("anchor_at", nullable=False),
     Column("drift_seconds", Integer),
     instant("next_due_at"),
     instant("last_slot_at"),
+    # how many slots have been taken up to be sent, for `max_occurrences`
+    Column("slots_sent", Integer, nullable=False, server_default=text("0")),
     instant("last_delivered_at"),
     instant("paused_at"),
     Column("pause_reason", Text),
     Column("paused_by", Text),
+    instant("paused_until"),
     instant("blocked_at"),
     Column("blocked_reason", Text),
     instant("completed_at"),
@@ -139,8 +167,15 @@ notifications = Table(
 )
 Index(
     "ix_notifications_due",
+    notifications.c.clock,
     notifications.c.next_due_at,
     postgresql_where=text("status = 'active'"),
+)
+Index(
+    "ix_notifications_paused_until",
+    notifications.c.clock,
+    notifications.c.paused_until,
+    postgresql_where=text("status = 'paused' AND paused_until IS NOT NULL"),
 )
 Index(
     "uq_notifications_external_id",
@@ -193,6 +228,48 @@ notification_revisions = Table(
     ),
 )
 
+notification_exceptions = Table(
+    "notification_exceptions",
+    metadata,
+    Column("project_id", Uuid, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("notification_id", Uuid, nullable=False),
+    clock(),
+    # the slot of the rule that is skipped, moved or reworded
+    instant("slot_at", nullable=False),
+    Column("action", Text, nullable=False),
+    instant("move_to"),
+    Column("title", Text),
+    Column("body", Text),
+    # when the moved slot was planned; until then the exception can be undone
+    instant("planned_at"),
+    instant("deleted_at"),
+    created_at(),
+    PrimaryKeyConstraint("project_id", "id"),
+    ForeignKeyConstraint(
+        ["project_id", "notification_id"],
+        ["notifications.project_id", "notifications.id"],
+        name="fk_notification_exceptions_notification",
+        ondelete="CASCADE",
+    ),
+    CheckConstraint("action IN ('skip', 'move', 'reword')", name="action"),
+    CheckConstraint("(action = 'move') = (move_to IS NOT NULL)", name="move_to"),
+)
+Index(
+    "uq_notification_exceptions_slot",
+    notification_exceptions.c.project_id,
+    notification_exceptions.c.notification_id,
+    notification_exceptions.c.slot_at,
+    unique=True,
+    postgresql_where=notification_exceptions.c.deleted_at.is_(None),
+)
+Index(
+    "ix_notification_exceptions_moved",
+    notification_exceptions.c.clock,
+    notification_exceptions.c.move_to,
+    postgresql_where=text("planned_at IS NULL AND deleted_at IS NULL"),
+)
+
 deliveries = Table(
     "deliveries",
     metadata,
@@ -202,8 +279,14 @@ deliveries = Table(
     Column("notification_id", Uuid),
     Column("revision", Integer),
     Column("destination_id", Uuid, nullable=False),
+    clock(),
     Column("trigger", Text, nullable=False),
     instant("scheduled_for", nullable=False),
+    # a long run of missed or skipped slots is one row: how many, from `scheduled_for` up to `range_end`
+    Column("slot_count", Integer, nullable=False, server_default=text("1")),
+    instant("range_end"),
+    # what rewords this slot
+    Column("exception_id", Uuid),
     # when the next slot begins: no attempt starts after it
     instant("expires_at"),
     Column("status", Text, nullable=False),
@@ -235,6 +318,11 @@ deliveries = Table(
         ["destinations.project_id", "destinations.id"],
         name="fk_deliveries_destination",
     ),
+    ForeignKeyConstraint(
+        ["project_id", "exception_id"],
+        ["notification_exceptions.project_id", "notification_exceptions.id"],
+        name="fk_deliveries_exception",
+    ),
     CheckConstraint(
         "status IN ('pending', 'sending', 'retrying', 'held', 'unknown',"
         " 'delivered', 'failed', 'skipped', 'missed', 'canceled')",
@@ -254,11 +342,13 @@ Index(
 )
 Index(
     "ix_deliveries_waiting",
+    deliveries.c.clock,
     deliveries.c.next_attempt_at,
     postgresql_where=text("status IN ('pending', 'retrying')"),
 )
 Index(
     "ix_deliveries_leased",
+    deliveries.c.clock,
     deliveries.c.lease_expires_at,
     postgresql_where=text("status = 'sending'"),
 )
@@ -307,7 +397,8 @@ idempotency_keys = Table(
     Column("fingerprint", LargeBinary, nullable=False),
     # the answer, encrypted: it may hold a signing secret that is shown only once
     Column("answer", LargeBinary),
-    created_at(),
+    # by the server's clock, whatever the project's: it is kept for a day
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("project_id", "key"),
     Index("ix_idempotency_keys_created_at", "created_at"),
 )
