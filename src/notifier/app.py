@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 
 from notifier import __version__
 from notifier.api import deliveries, destinations, health, notifications, problems, schedules
+from notifier.api.limits import BodyLimit
 from notifier.observability import logs
 from notifier.runtime import open_runtime
 from notifier.settings import Settings
@@ -21,7 +22,6 @@ ROUTERS = (
     deliveries.router,
     health.router,
 )
-LARGEST_BODY = 1024 * 1024
 DESCRIPTION = """
 Recurring notifications: one POST, and a message goes out every day or week, exactly when it should.
 
@@ -44,10 +44,10 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
-        max_body_size=LARGEST_BODY,
         swagger_ui_parameters={"persistAuthorization": True, "tryItOutEnabled": True},
     )
     problems.install(app)
+    app.add_middleware(BodyLimit)
     for router in ROUTERS:
         app.include_router(router)
     app.add_api_route("/", _home, include_in_schema=False)

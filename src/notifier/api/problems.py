@@ -33,7 +33,10 @@ KINDS: dict[type[errors.NotifierError], tuple[int, str, str]] = {
     errors.Forbidden: (403, "forbidden", "The API key may not do this"),
     errors.IdempotencyMismatch: (422, "idempotency-mismatch", "The key was used for another request"),
 }
-HTTP_NAMES = {400: "malformed-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}
+UNREADABLE = (
+    "The body cannot be read: it is not UTF-8, nested too deeply, or has a number of thousands of digits."
+)
+HTTP_NAMES = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
 def install(app: FastAPI) -> None:
@@ -104,6 +107,8 @@ def _pointer(loc: Sequence[str | int]) -> str:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        return answer(request, 400, "malformed-json", "The body is not JSON", UNREADABLE)
     title = HTTPStatus(error.status_code).phrase
     name = HTTP_NAMES.get(error.status_code, title.lower().replace(" ", "-"))
     return answer(request, error.status_code, name, title, error.detail, headers=error.headers)

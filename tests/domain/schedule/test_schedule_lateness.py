@@ -94,6 +94,25 @@ def test_an_interval_excludes_dates_of_utc() -> None:
     assert schedule.excluded(s, utc("2026-11-22T00:00Z")) is None
 
 
+@pytest.mark.parametrize(
+    ("region", "day", "expected"),
+    [
+        ("DE", "2027-03-26", "Good Friday"),  # Easter 2027 is on March 28
+        ("DE", "2027-05-27", None),  # Corpus Christi is kept in Bavaria, not everywhere
+        ("DE/BY", "2027-05-27", "Corpus Christi"),
+        ("US", "2027-11-25", "Thanksgiving Day"),  # the fourth Thursday of November
+        ("FR", "2027-07-14", "National Day"),
+        ("FR", "2027-07-15", None),
+    ],
+)
+def test_nothing_is_sent_on_a_holiday_of_the_region(region: str, day: str, expected: str | None) -> None:
+    s = daily(timezone="UTC", holidays=region)
+    at = utc(f"{day}T09:00Z")
+    assert schedule.next_slot(s, after=at - timedelta(hours=1), anchor=at) == at
+    assert schedule.excluded(s, at) == ("holiday" if expected else None)
+    assert [expected in note.detail for note in schedule.notes(s, at)] == ([True] if expected else [])
+
+
 @pytest.mark.parametrize("ended", [0, 2, 3, 4])
 def test_max_occurrences_ends_the_schedule(ended: int) -> None:
     s = daily(max_occurrences=3)

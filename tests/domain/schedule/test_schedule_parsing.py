@@ -15,6 +15,8 @@ WEEKLY = {**DAILY, "frequency": "weekly", "weekdays": ["mon"]}
 EVERY = {"kind": "interval", "every": "daily"}
 MONTHLY = {**DAILY, "frequency": "monthly", "month_days": [31]}
 ONCE = {"kind": "once", "at": "2027-03-28T09:00", "timezone": "Europe/Berlin"}
+CRON = {"kind": "cron", "expression": "0 9 * * mon", "timezone": "Europe/Berlin"}
+RRULE = {"kind": "rrule", "rrule": "FREQ=DAILY", "dtstart": "2026-11-22T09:00", "timezone": "Europe/Berlin"}
 SECOND_TUESDAY = [{"nth": 2, "weekday": "tue"}]
 
 
@@ -97,6 +99,10 @@ SECOND_TUESDAY = [{"nth": 2, "weekday": "tue"}]
                 "max_occurrences": 3,
                 "exclude_dates": ["2026-12-24", "2026-12-25"],
             },
+        ),
+        (
+            {**EVERY, "holidays": "de/by"},
+            {"kind": "interval", "every": "daily", "anchor": "delivered", "holidays": "DE/BY"},
         ),
         (
             {**EVERY, "missed": {"policy": "all", "grace": "P1DT12H"}},
@@ -194,6 +200,16 @@ REFUSED = [
     ({**MONTHLY, "nth_weekdays": [{"nth": 1}]}, "/nth_weekdays/0/weekday", "missing"),
     ({**EVERY, "max_occurrences": 0}, "/max_occurrences", "out_of_range"),
     ({**EVERY, "exclude_dates": ["24.12.2026"]}, "/exclude_dates/0", "invalid_date"),
+    ({**EVERY, "holidays": "Germany"}, "/holidays", "unknown_country"),
+    ({**EVERY, "holidays": "DE/"}, "/holidays", "unknown_subdivision"),
+    ({**EVERY, "holidays": "DE/XX"}, "/holidays", "unknown_subdivision"),
+    ({**EVERY, "holidays": ["DE"]}, "/holidays", "wrong_type"),
+    ({**CRON, "expression": None}, "/expression", "missing"),
+    ({**CRON, "expression": 5}, "/expression", "wrong_type"),
+    ({**CRON, "times": ["09:00"]}, "/times", "unknown_field"),
+    ({**RRULE, "rrule": None}, "/rrule", "missing"),
+    ({**RRULE, "dtstart": "2026-11-22T09:00:00Z"}, "/dtstart", "invalid_local_time"),
+    ({**RRULE, "dst": {}}, "/dst", "unknown_field"),
     ({**EVERY, "missed": "all"}, "/missed", "wrong_type"),
     ({**EVERY, "missed": {"policy": "some"}}, "/missed/policy", "invalid_choice"),
     ({**EVERY, "missed": {"max": 0}}, "/missed/max", "out_of_range"),
@@ -282,11 +298,14 @@ FIELDS = st.sampled_from(
     [
         *("kind", "every", "anchor", "start_at", "end_at", "frequency", "times", "weekdays", "start_date"),
         *("timezone", "dst", "month_days", "nth_weekdays", "at", "missed", "exclude_dates"),
+        *("expression", "rrule", "dtstart", "holidays"),
     ]
 )
 OBJECTS = st.dictionaries(FIELDS, PLAUSIBLE | JSON, max_size=10)
 MUTATED = st.builds(
-    lambda base, change: {**base, **change}, st.sampled_from([DAILY, WEEKLY, MONTHLY, EVERY, ONCE]), OBJECTS
+    lambda base, change: {**base, **change},
+    st.sampled_from([DAILY, WEEKLY, MONTHLY, EVERY, ONCE, CRON, RRULE]),
+    OBJECTS,
 )
 
 

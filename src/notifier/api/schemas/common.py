@@ -7,9 +7,19 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from notifier.domain.errors import FieldProblem, InvalidInput
+from notifier.domain.schedule.parsing import instant
 
 DEEPEST = 32
 """How deep objects and lists may be nested in a request."""
@@ -23,13 +33,16 @@ Instant = Annotated[datetime, PlainSerializer(_write_instant, return_type=str, w
 """RFC 3339, UTC, with `Z`."""
 
 
-def _aware(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise ValueError("an instant needs an offset, such as Z or +02:00")
-    return value
+def _read_instant(value: object) -> datetime:
+    try:
+        return instant(value)
+    except InvalidInput as error:
+        problem = error.problems[0]
+        raise PydanticCustomError("invalid_instant", "{detail}", {"detail": problem.detail}) from None
 
 
-AwareInstant = Annotated[datetime, AfterValidator(_aware)]
+AwareInstant = Annotated[datetime, BeforeValidator(_read_instant)]
+"""An instant as callers write it: RFC 3339 with an offset, and nothing that merely looks like one."""
 Id = Annotated[UUID, PlainSerializer(str, return_type=str)]
 
 

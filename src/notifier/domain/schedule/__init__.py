@@ -16,12 +16,14 @@ from notifier.domain.schedule.lateness import Judgement, Unsent, UnsentRange, ju
 from notifier.domain.schedule.model import (
     HORIZON,
     Calendar,
+    Cron,
     Dst,
     Interval,
     Limits,
     Missed,
     MissedRule,
     Once,
+    Rrule,
     Schedule,
 )
 from notifier.domain.schedule.preview import Affected, Note, Transition, notes, transitions, warnings
@@ -30,6 +32,7 @@ __all__ = [
     "HORIZON",
     "Affected",
     "Calendar",
+    "Cron",
     "Dst",
     "Exclusion",
     "Interval",
@@ -39,6 +42,7 @@ __all__ = [
     "MissedRule",
     "Note",
     "Once",
+    "Rrule",
     "Schedule",
     "Transition",
     "Unsent",

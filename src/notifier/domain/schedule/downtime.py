@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from notifier.domain.schedule import rules, walltime, zones
-from notifier.domain.schedule.model import Missed, WallClock
+from notifier.domain.schedule.model import Dated, Missed, Rrule, WallClock
 from notifier.domain.schedule.wallclock import between
 
 _DAY = timedelta(days=1)
@@ -32,6 +32,8 @@ def _newest(s: WallClock, after: datetime, until: datetime, wanted: int) -> list
 
 def _count(s: WallClock, after: datetime, until: datetime) -> int:
     """Count the slots of (after, until]: one by one near changes of offset, by dates elsewhere."""
+    if isinstance(s, Rrule):
+        return sum(1 for _ in between(s, after, until))
     mark = max(after, s.limits.start_at - timedelta(microseconds=1)) if s.limits.start_at else after
     until = min(until, s.limits.end_at) if s.limits.end_at else until
     total = 0
@@ -44,7 +46,7 @@ def _count(s: WallClock, after: datetime, until: datetime) -> int:
     return total + _count_quiet(s, mark, until)
 
 
-def _count_quiet(s: WallClock, after: datetime, until: datetime) -> int:
+def _count_quiet(s: Dated, after: datetime, until: datetime) -> int:
     """Count where every local time is one instant: whole dates, less what lies outside at both ends."""
     if until <= after:
         return 0

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Literal
 
-from notifier.domain.schedule import wallclock
+from notifier.domain.schedule import public_holidays, wallclock
 from notifier.domain.schedule.evaluation import local
 from notifier.domain.schedule.model import Schedule
 
@@ -11,10 +11,19 @@ Exclusion = Literal["excluded", "holiday"]
 
 
 def excluded(s: Schedule, slot: datetime) -> Exclusion | None:
-    """Return why nothing is sent for a slot, or None: `excluded` by date."""
-    if s.limits.exclude_dates and rule_date(s, slot) in s.limits.exclude_dates:
+    """Return why nothing is sent for a slot, or None: its local date is `excluded` or a `holiday`."""
+    limits = s.limits
+    if not limits.exclude_dates and not limits.holidays:
+        return None
+    day = rule_date(s, slot)
+    if day in limits.exclude_dates:
         return "excluded"
-    return None
+    return "holiday" if limits.holidays and public_holidays.name(limits.holidays, day) else None
+
+
+def holiday(s: Schedule, slot: datetime) -> str | None:
+    """Return the name of the holiday of a slot's local date, if the schedule keeps holidays."""
+    return public_holidays.name(s.limits.holidays, rule_date(s, slot)) if s.limits.holidays else None
 
 
 def rule_date(s: Schedule, slot: datetime) -> date:

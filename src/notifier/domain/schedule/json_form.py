@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from notifier.domain.schedule import calendar, interval, limits, once
-from notifier.domain.schedule.model import Calendar, Interval, Once, Schedule
+from notifier.domain.schedule import calendar, cron, interval, limits, once, rrule
+from notifier.domain.schedule.model import Calendar, Cron, Interval, Once, Rrule, Schedule
 from notifier.domain.schedule.parsing import Fields, choice, refused
 
 
@@ -15,6 +15,8 @@ class _Kind(NamedTuple):
 _KINDS = {
     "interval": _Kind(Interval, interval),
     "calendar": _Kind(Calendar, calendar),
+    "cron": _Kind(Cron, cron),
+    "rrule": _Kind(Rrule, rrule),
     "once": _Kind(Once, once),
 }
 _NAMES = {one.type: name for name, one in _KINDS.items()}

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from notifier.domain.errors import FieldProblem, InvalidInput
-from notifier.domain.schedule import durations
+from notifier.domain.schedule import durations, public_holidays
 from notifier.domain.schedule.model import Limits, MissedPolicy, MissedRule
 from notifier.domain.schedule.parsing import (
     Fields,
@@ -30,7 +30,8 @@ def take(fields: Fields) -> Limits:
         fields.refuse("end_at", "ends_before_start", "`end_at` lies before `start_at`.")
     most = fields.take("max_occurrences", integer(1, _MOST_OCCURRENCES), None)
     exclude = fields.take("exclude_dates", ordered_set(local_date, _MOST_DATES), _NO_DATES)
-    return Limits(start_at, end_at, most, tuple(sorted(exclude or ())), take_missed(fields))
+    holidays = fields.take("holidays", public_holidays.region, None)
+    return Limits(start_at, end_at, most, tuple(sorted(exclude or ())), holidays, take_missed(fields))
 
 
 def take_missed(fields: Fields) -> MissedRule:
@@ -55,6 +56,7 @@ def to_json(limits: Limits) -> dict[str, Any]:
         "end_at": limits.end_at and write_instant(limits.end_at),
         "max_occurrences": limits.max_occurrences,
         "exclude_dates": [day.isoformat() for day in limits.exclude_dates],
+        "holidays": limits.holidays,
         "missed": _missed_to_json(limits.missed) if limits.missed != MissedRule() else None,
     }
     return {name: value for name, value in found.items() if value}

@@ -40,13 +40,14 @@ class MissedRule:
 class Limits:
     """What every kind may add to its rule. `start_at` and `end_at` are UTC, both inclusive on the slot.
 
-    `exclude_dates` are local dates, ascending.
+    `exclude_dates` are local dates, ascending. `holidays` is a country, or a part of it as in `DE/BY`.
     """
 
     start_at: datetime | None = None
     end_at: datetime | None = None
     max_occurrences: int | None = None
     exclude_dates: tuple[date, ...] = ()
+    holidays: str | None = None
     missed: MissedRule = MissedRule()
 
 
@@ -103,8 +104,35 @@ class Once:
     limits: Limits = Limits()
 
 
-WallClock = Calendar
-Schedule = Interval | Calendar | Once
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """Wall clock: a Vixie cron expression of five fields, read in `timezone`."""
+
+    expression: str
+    timezone: str
+    dst: Dst = Dst()
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Rrule:
+    """Wall clock: an RFC 5545 rule whose DTSTART is a naive local time in `timezone`.
+
+    As the RFC has it, local times in a gap are dropped, and of repeated ones the first counts.
+    """
+
+    rule: str
+    dtstart: datetime
+    timezone: str
+    limits: Limits = Limits()
+    dst: Dst = Dst("skip", "first")
+
+
+Dated = Calendar | Cron
+"""Kinds whose rule is a product: each of its local dates has the same local times."""
+
+WallClock = Dated | Rrule
+Schedule = Interval | WallClock | Once
 
 
 class Occurrence(NamedTuple):

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from itertools import islice, pairwise, takewhile
 from typing import Literal, NamedTuple
 
-from notifier.domain.schedule import rules, wallclock, walltime, zones
+from notifier.domain.schedule import cron, rules, wallclock, walltime, zones
 from notifier.domain.schedule.evaluation import first_anchor, first_slot, local, slots
-from notifier.domain.schedule.exclusion import excluded
-from notifier.domain.schedule.model import HORIZON, Interval, Occurrence, Once, Schedule, WallClock
+from notifier.domain.schedule.exclusion import Exclusion, excluded, holiday
+from notifier.domain.schedule.model import HORIZON, Cron, Interval, Occurrence, Once, Schedule, WallClock
 
 _TWO_YEARS = timedelta(days=731)
 _MINUTE = timedelta(minutes=1)
@@ -54,13 +54,13 @@ def notes(s: Schedule, slot: datetime) -> tuple[Note, ...]:
     found = wallclock.find(s, slot)
     about_clock = _about_clock(found, local(s, slot)) if found else ()
     why = excluded(s, slot)
-    return (*about_clock, Note(why, _UNSENT[why])) if why else about_clock
+    return (*about_clock, _about_exclusion(s, slot, why)) if why else about_clock
 
 
-_UNSENT = {
-    "excluded": "Nothing is sent: the date is excluded.",
-    "holiday": "Nothing is sent: the date is a holiday.",
-}
+def _about_exclusion(s: Schedule, slot: datetime, why: Exclusion) -> Note:
+    if why == "excluded":
+        return Note(why, "Nothing is sent: the date is excluded.")
+    return Note(why, f"Nothing is sent: the date is a holiday, {holiday(s, slot)}.")
 
 
 def transitions(s: Schedule, *, now: datetime) -> tuple[Transition, ...]:
@@ -81,6 +81,7 @@ def warnings(s: Schedule, *, now: datetime, given: object = None) -> tuple[Note,
             _every_minute(s, now),
             _zone_alias(s, given),
             _same_day_double(s, now),
+            _silent_hour(s, now),
         )
         if warning
     )
@@ -123,7 +124,7 @@ def _allows(s: WallClock, wall: datetime) -> bool:
     """Say whether a local time without a slot would have had one but for the gap."""
     zone = zones.load(s.timezone)
     at = wall.replace(tzinfo=zone)
-    return (s.limits.start_at or at) <= at <= (s.limits.end_at or at)
+    return (s.limits.start_at or at) <= at <= (rules.ends_at(s) or at)
 
 
 def _effect(s: WallClock, found: list[Occurrence]) -> Effect:
@@ -165,4 +166,17 @@ def _same_day_double(s: Schedule, now: datetime) -> Note | None:
             if one.effect == "twice" or any(local(s, at).date() != one.wall.date() for at in one.slots):
                 shown = local(s, one.slots[-1])
                 return Note("same_day_double", f"On {shown:%Y-%m-%d} this comes once more than usual.")
+    return None
+
+
+def _silent_hour(s: Schedule, now: datetime) -> Note | None:
+    """Warn where a rule that comes every hour says nothing for the length of a repeated hour."""
+    if not isinstance(s, Cron) or not cron.every_hour(s) or s.dst.overlap == "both":
+        return None
+    for change in transitions(s, now=now):
+        if change.kind == "overlap":
+            detail = (
+                f'The repeated hour of {change.at:%Y-%m-%d} counts once; "overlap": "both" counts it twice.'
+            )
+            return Note("silent_hour", detail)
     return None

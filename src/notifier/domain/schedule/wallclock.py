@@ -15,8 +15,9 @@ def occurrences(s: WallClock, after: datetime) -> Iterator[Occurrence]:
     floor = max(after, s.limits.start_at - _TICK) if s.limits.start_at else after
     zone = zones.load(s.timezone)
     walls = rules.walls(s, walltime.search_start(floor, zone))
+    end_at = rules.ends_at(s)
     for found in walltime.join(walls, zone, s.dst):
-        if s.limits.end_at and found.at > s.limits.end_at:
+        if end_at and found.at > end_at:
             return
         if found.at > floor:
             yield found
