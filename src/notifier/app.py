@@ -9,7 +9,16 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from notifier import __version__
-from notifier.api import deliveries, destinations, health, notifications, problems, schedules
+from notifier.api import (
+    deliveries,
+    destinations,
+    exceptions,
+    health,
+    notifications,
+    problems,
+    projects,
+    schedules,
+)
 from notifier.api.limits import BodyLimit
 from notifier.observability import logs
 from notifier.runtime import open_runtime
@@ -17,9 +26,11 @@ from notifier.settings import Settings
 
 ROUTERS = (
     notifications.router,
+    exceptions.router,
     schedules.router,
     destinations.router,
     deliveries.router,
+    projects.router,
     health.router,
 )
 DESCRIPTION = """

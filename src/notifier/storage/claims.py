@@ -17,7 +17,7 @@ WITH claimed AS (
   SET status = 'sending', attempts_made = attempts_made + 1, next_attempt_at = NULL,
       lease_token = :token, lease_expires_at = clock_now() + make_interval(secs => :lease),
       first_attempt_at = coalesce(first_attempt_at, clock_now())
-  WHERE project_id = :project_id AND id = :id AND status IN ('pending', 'retrying')
+  WHERE project_id = :project_id AND id = :id AND clock = :clock AND status IN ('pending', 'retrying')
     AND next_attempt_at <= clock_now() AND (expires_at IS NULL OR clock_now() < expires_at)
   RETURNING *
 ), attempt AS (
@@ -173,7 +173,13 @@ async def claim(
     session: Session, project_id: UUID, delivery_id: UUID, token: UUID, lease: float
 ) -> Row[Any] | None:
     """Take the delivery for one attempt and `lease` seconds; None: not due, expired, taken, or ended."""
-    parameters = {"project_id": project_id, "id": delivery_id, "token": token, "lease": lease}
+    parameters = {
+        "project_id": project_id,
+        "id": delivery_id,
+        "clock": session.clock.id,
+        "token": token,
+        "lease": lease,
+    }
     return (await session.execute(CLAIM, parameters)).one_or_none()
 
 
