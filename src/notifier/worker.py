@@ -63,19 +63,20 @@ class ArqWorker(Worker):
 
     async def close(self) -> None:
         """Say farewell to Redis, but do not wait for it: this client tries for ever."""
-        with suppress(TimeoutError):
+        # jobs that were still trying to tell it that they are done have been cancelled by now
+        with suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(CLOSE_WAIT):
                 await super().close()
 
 
 def run_worker() -> None:
     """Run the worker until SIGTERM or SIGINT; what was started is finished first."""
-    _run(_worker)
+    _run(make_worker)
 
 
 def run_scheduler() -> None:
     """Run the scheduler until SIGTERM or SIGINT."""
-    _run(_scheduler)
+    _run(make_scheduler)
 
 
 def _run(make: Callable[[Settings], Worker]) -> None:
@@ -87,7 +88,8 @@ def _run(make: Callable[[Settings], Worker]) -> None:
         make(settings).run()
 
 
-def _worker(settings: Settings) -> Worker:
+def make_worker(settings: Settings) -> Worker:
+    """Return the arq worker that sends deliveries."""
     concurrency = settings.worker_concurrency
     return _arq(
         settings,
@@ -103,7 +105,8 @@ def _worker(settings: Settings) -> Worker:
     )
 
 
-def _scheduler(settings: Settings) -> Worker:
+def make_scheduler(settings: Settings) -> Worker:
+    """Return the arq worker that sweeps."""
     return _arq(
         settings,
         cron_jobs=[cron(sweep, name="notification.sweep", second=0, keep_result=0, timeout=SWEEP_TIMEOUT)],
