@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from notifier import __version__
-from notifier.api import deliveries, destinations, health, notifications, problems, schedules
+from notifier.api import deliveries, destinations, health, notifications, openapi, problems, schedules
 from notifier.api.limits import BodyLimit
 from notifier.observability import logs
 from notifier.runtime import open_runtime
@@ -44,9 +44,11 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
         swagger_ui_parameters={"persistAuthorization": True, "tryItOutEnabled": True},
     )
     problems.install(app)
+    openapi.install(app)
     app.add_middleware(BodyLimit)
     for router in ROUTERS:
         app.include_router(router)

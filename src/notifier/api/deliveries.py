@@ -11,9 +11,7 @@ from notifier.api.schemas.delivery import AttemptRead, DeliveryDetail, DeliveryP
 from notifier.domain.delivery import Status
 from notifier.services import deliveries
 
-router = APIRouter(
-    prefix="/v1/deliveries", tags=["deliveries"], responses=documented(400, 401, 403, 422, 503)
-)
+router = APIRouter(prefix="/v1/deliveries", tags=["deliveries"], responses=documented(401, 403, 422, 503))
 
 
 @router.get("")

@@ -23,7 +23,7 @@ from notifier.services import notifications
 from notifier.services.notifications import Saved
 
 router = APIRouter(
-    prefix="/v1/notifications", tags=["notifications"], responses=documented(400, 401, 403, 422, 503)
+    prefix="/v1/notifications", tags=["notifications"], responses=documented(401, 403, 422, 503)
 )
 
 

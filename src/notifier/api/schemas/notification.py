@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from notifier.api.schemas.common import Id, Input, Instant, Output
+from notifier.api.schemas.common import Changes, Id, Input, Instant, Output
 from notifier.api.schemas.schedule import ScheduleIn, ScheduleOut
 
 Status = Literal["active", "paused", "blocked", "completed"]
@@ -49,7 +49,7 @@ class NotificationCreate(Input):
     )
 
 
-class NotificationUpdate(Input):
+class NotificationUpdate(Changes):
     """The fields to change; a field that is absent stays as it is. Only `external_id` may be null."""
 
     title: Title = ""
@@ -59,10 +59,6 @@ class NotificationUpdate(Input):
     start_at: StartAt = ""
     to: To = []
     external_id: ExternalId | None = None
-
-    def changes(self) -> dict[str, Any]:
-        """Return the fields that the request named."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class Pause(Input):
