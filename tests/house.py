@@ -225,15 +225,16 @@ async def bulk_due(house: House, count: int, *, to: str = "puppet:a", ago: str =
         "INSERT INTO notification_revisions"
         " (project_id, notification_id, revision, title, body, data, schedule, changed_by)"
         " SELECT project_id, id, revision, title, body, data, schedule, 'tests' FROM notifications"
-        " WHERE id <> :first",
-        first=first,
+        " WHERE id = ANY(:ids)",
+        ids=ids,
     )
     await house.sql(
         "INSERT INTO notification_destinations (project_id, notification_id, destination_id, position)"
         " SELECT n.project_id, n.id, used.destination_id, 0"
         " FROM notifications AS n, notification_destinations AS used"
-        " WHERE used.notification_id = :first AND n.id <> :first",
+        " WHERE used.notification_id = :first AND n.id = ANY(:ids)",
         first=first,
+        ids=ids,
     )
 
 

@@ -15,9 +15,11 @@ from notifier.api import (
     exceptions,
     health,
     notifications,
+    openapi,
     problems,
     projects,
     schedules,
+    test_clock,
 )
 from notifier.api.limits import BodyLimit
 from notifier.observability import logs
@@ -30,6 +32,7 @@ ROUTERS = (
     schedules.router,
     destinations.router,
     deliveries.router,
+    test_clock.router,
     projects.router,
     health.router,
 )
@@ -55,9 +58,11 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
         swagger_ui_parameters={"persistAuthorization": True, "tryItOutEnabled": True},
     )
     problems.install(app)
+    openapi.install(app)
     app.add_middleware(BodyLimit)
     for router in ROUTERS:
         app.include_router(router)

@@ -112,7 +112,8 @@ def redis_settings(url: str) -> RedisSettings:
     settings.conn_timeout = 5
     settings.conn_retries = 60
     settings.retry = Retry(ExponentialBackoff(cap=2, base=0.05), retries=-1)
-    settings.retry_on_error = [RedisConnectionError, RedisTimeoutError]
+    # the last one is what a refused connection is: without it, the first refusal ends the worker
+    settings.retry_on_error = [RedisConnectionError, RedisTimeoutError, OSError]
     return settings
 
 

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from notifier import jobs
 from notifier.clock import monotonic
 from notifier.observability import logs
-from notifier.pipeline import planner, rescuer
+from notifier.pipeline import holder, planner, rescuer, retimer
 from notifier.runtime import Runtime, open_runtime
 from notifier.settings import Settings
 
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 SWEEP_EVERY = 60.0
 RESCUE_EVERY = 5.0
+START_RETRY = 2.0
 WATCHDOG_AFTER = 150.0
 SWEEP_TIMEOUT = 300
 COMPLETION_WAIT = 65
@@ -63,19 +64,20 @@ class ArqWorker(Worker):
 
     async def close(self) -> None:
         """Say farewell to Redis, but do not wait for it: this client tries for ever."""
-        with suppress(TimeoutError):
+        # jobs that were still trying to tell it that they are done have been cancelled by now
+        with suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(CLOSE_WAIT):
                 await super().close()
 
 
 def run_worker() -> None:
     """Run the worker until SIGTERM or SIGINT; what was started is finished first."""
-    _run(_worker)
+    _run(make_worker)
 
 
 def run_scheduler() -> None:
     """Run the scheduler until SIGTERM or SIGINT."""
-    _run(_scheduler)
+    _run(make_scheduler)
 
 
 def _run(make: Callable[[Settings], Worker]) -> None:
@@ -87,7 +89,8 @@ def _run(make: Callable[[Settings], Worker]) -> None:
         make(settings).run()
 
 
-def _worker(settings: Settings) -> Worker:
+def make_worker(settings: Settings) -> Worker:
+    """Return the arq worker that sends deliveries."""
     concurrency = settings.worker_concurrency
     return _arq(
         settings,
@@ -103,12 +106,13 @@ def _worker(settings: Settings) -> Worker:
     )
 
 
-def _scheduler(settings: Settings) -> Worker:
+def make_scheduler(settings: Settings) -> Worker:
+    """Return the arq worker that sweeps."""
     return _arq(
         settings,
         cron_jobs=[cron(sweep, name="notification.sweep", second=0, keep_result=0, timeout=SWEEP_TIMEOUT)],
         queue_name=jobs.SCHEDULER_QUEUE,
-        on_startup=_opener(settings, start_loops),
+        on_startup=_opener(settings, start),
         job_timeout=SWEEP_TIMEOUT,
     )
 
@@ -173,7 +177,12 @@ async def sweep(ctx: dict[str, Any]) -> None:
     started = monotonic()
     try:
         async with ctx["sweeping"]:
-            planned = await planner.sweep(runtime.database, runtime.queue, batch=runtime.settings.sweep_batch)
+            planned = await planner.sweep(
+                runtime.database,
+                runtime.queue,
+                batch=runtime.settings.sweep_batch,
+                hold_before=ctx.get("hold_before"),
+            )
     finally:
         # an error is not a hang: the loop goes on by itself
         ctx["pulse"].at = monotonic()
@@ -186,6 +195,20 @@ async def rescue(ctx: dict[str, Any]) -> None:
     runtime: Runtime = ctx["runtime"]
     await rescuer.run(runtime.database, runtime.queue)
     await rescuer.forget(runtime.database)
+
+
+async def start(ctx: dict[str, Any]) -> None:
+    """Do what is to be done once, before the first sweep; wait for a database that is not there yet."""
+    runtime: Runtime = ctx["runtime"]
+    while True:
+        try:
+            await retimer.run(runtime.database)
+            ctx["hold_before"] = await holder.hold_before(runtime.database, runtime.settings.hold_after)
+            break
+        except Exception as error:
+            log.warning("scheduler.waiting", error=repr(error))
+            await asyncio.sleep(START_RETRY)
+    await start_loops(ctx)
 
 
 async def start_loops(ctx: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import structlog
 from fastapi import FastAPI
 from sqlalchemy import insert
 
@@ -35,6 +36,9 @@ def settings_for(database_url: str, redis_url: str, **others: object) -> Setting
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[FastAPI]:
     """Yield the application between its start and its end."""
+    # structlog's own default prints the locals of every frame: seconds of work for each error
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, plain])
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         yield app

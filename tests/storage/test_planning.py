@@ -87,10 +87,9 @@ async def test_a_revision_that_has_passed_moves_nothing(house: House) -> None:
     wanted = await house.create_due()
     before = await house.notification(wanted)
     later = before.next_due_at + timedelta(days=1)
+    stale = Move(PROJECT, wanted, before.revision + 1, before.next_due_at, later)
     async with house.database.transaction() as session:
-        await planning.move_on(
-            session, [Move(PROJECT, wanted, before.revision + 1, before.next_due_at, later)]
-        )
+        await planning.move_on(session, [stale])
     assert (await house.notification(wanted)).next_due_at == before.next_due_at
     async with house.database.transaction() as session:
         await planning.move_on(session, [replace(stale, revision=before.revision)])

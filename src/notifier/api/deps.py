@@ -13,7 +13,11 @@ from notifier.services import access
 from notifier.services.context import Context
 from notifier.storage.engine import Session
 
-bearer = HTTPBearer(auto_error=False, description="An API key.")
+bearer = HTTPBearer(
+    scheme_name="ApiKey",
+    description="An API key; calls that change something need one with the scope `write`.",
+    auto_error=False,
+)
 
 
 def get_runtime(request: Request) -> Runtime:

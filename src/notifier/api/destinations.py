@@ -19,9 +19,7 @@ from notifier.api.schemas.destination import (
 )
 from notifier.services import destinations
 
-router = APIRouter(
-    prefix="/v1/destinations", tags=["destinations"], responses=documented(400, 401, 403, 422, 503)
-)
+router = APIRouter(prefix="/v1/destinations", tags=["destinations"], responses=documented(401, 403, 422, 503))
 
 
 @router.post("", status_code=HTTP_201_CREATED, response_model=DestinationCreated, responses=documented(409))

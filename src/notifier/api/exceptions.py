@@ -1,4 +1,4 @@
-"""`/v1/notifications/{id}/upcoming` and `/exceptions`: the coming slots, and what is done with one of them."""
+"""`/v1/notifications/{id}/upcoming` and `/exceptions`: the coming slots, and what is done with one."""
 
 from typing import Annotated
 

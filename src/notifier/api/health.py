@@ -1,12 +1,12 @@
 """Is it alive, is it ready."""
 
 import asyncio
-from typing import Any
 
 from fastapi import APIRouter, Response
 from sqlalchemy import text
 
 from notifier.api.deps import RuntimeDep
+from notifier.api.schemas.health import Alive, Readiness
 from notifier.pipeline.planner import SCHEDULER
 from notifier.runtime import Runtime
 from notifier.storage import planning
@@ -18,13 +18,15 @@ OLDEST_SWEEP = 150.0
 
 
 @router.get("/healthz")
-async def healthz() -> dict[str, str]:
+async def healthz() -> Alive:
     """Say that the process answers; nothing else is looked at."""
-    return {"status": "ok"}
+    return Alive(status="ok")
 
 
-@router.get("/readyz", responses={503: {"description": "The database is away or not migrated."}})
-async def readyz(runtime: RuntimeDep, response: Response) -> dict[str, Any]:
+@router.get(
+    "/readyz", responses={503: {"model": Readiness, "description": "The database is away or not migrated."}}
+)
+async def readyz(runtime: RuntimeDep, response: Response) -> Readiness:
     """Say whether requests can be served (200 or 503), and how Redis and the scheduler are.
 
     Neither of those two stops the API: rings that are lost are rung again from rows.
@@ -41,7 +43,7 @@ async def readyz(runtime: RuntimeDep, response: Response) -> dict[str, Any]:
     response.status_code = 200 if ready else 503
     healthy = all(value == "ok" for value in checks.values())
     status = "ready" if healthy else "degraded" if ready else "unavailable"
-    return {"status": status, "checks": checks, "seconds_since_sweep": swept}
+    return Readiness.model_validate({"status": status, "checks": checks, "seconds_since_sweep": swept})
 
 
 async def _age_of_sweep(runtime: Runtime) -> float | None:

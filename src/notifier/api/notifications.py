@@ -12,8 +12,8 @@ from notifier.api.problems import documented
 from notifier.api.schemas.common import AwareInstant, Id, StorableText, write_cursor
 from notifier.api.schemas.delivery import DeliveriesQueued, DeliveryRead
 from notifier.api.schemas.notification import (
-    NotificationCreate,
     ExternalIdPath,
+    NotificationCreate,
     NotificationPage,
     NotificationPut,
     NotificationRead,
@@ -28,7 +28,7 @@ from notifier.services import notifications, pausing, sending
 from notifier.services.notifications import Saved
 
 router = APIRouter(
-    prefix="/v1/notifications", tags=["notifications"], responses=documented(400, 401, 403, 422, 503)
+    prefix="/v1/notifications", tags=["notifications"], responses=documented(401, 403, 422, 503)
 )
 
 

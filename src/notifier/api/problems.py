@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from notifier.api.schemas.common import escape
-from notifier.api.schemas.problem import Problem
 from notifier.domain import errors
 from notifier.domain.errors import FieldProblem
 
@@ -44,7 +43,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.NotifierError, _on_known)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    for away in (SQLAlchemyError, ConnectionError, TimeoutError):
+    # a request opens no file and no connection but the database's: its errors are OSErrors before it answers
+    for away in (SQLAlchemyError, OSError):
         app.add_exception_handler(away, _on_database)
     app.add_exception_handler(Exception, _on_bug)
 
@@ -73,7 +73,7 @@ def answer(
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route that can answer with these problems."""
-    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema(ref_template="#/components/schemas/{model}")}}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
@@ -124,9 +124,13 @@ async def _on_database(request: Request, error: Exception) -> Response:
 
 
 def _is_away(error: DBAPIError) -> bool:
-    """Say whether trying again may help: connection lost (08), limits (53, 57), deadlock, lock (40, 55)."""
+    """Say whether it is the database that fails: lost or refused (08, 28, 3D), at its limits (53, 57), or
+    a deadlock or lock (40, 55). Without a state asyncpg itself gave up; a ValueError then is our bug.
+    """
     state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or state is None or state[:2] in {"08", "40", "53", "55", "57"}
+    if state is None:
+        return not isinstance(getattr(error.orig, "__cause__", None), ValueError)
+    return error.connection_invalidated or state[:2] in {"08", "28", "3D", "40", "53", "55", "57"}
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:

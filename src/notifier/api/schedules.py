@@ -7,7 +7,7 @@ from notifier.api.problems import documented
 from notifier.api.schemas.preview import PreviewRead, PreviewRequest
 from notifier.services import schedules
 
-router = APIRouter(prefix="/v1/schedules", tags=["schedules"], responses=documented(400, 401, 403, 422, 503))
+router = APIRouter(prefix="/v1/schedules", tags=["schedules"], responses=documented(401, 403, 422, 503))
 
 
 @router.post("/preview")

@@ -9,14 +9,13 @@ import json
 import random
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy import Row
 
 from notifier import rendering
-from notifier.channels.registry import Registry
 from notifier.clock import monotonic
 from notifier.domain import schedule
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Status, Trigger
@@ -50,12 +49,26 @@ class Limits:
         return 3 * self.lease
 
 
+class Sender(Protocol):
+    """What sends: a channel, or what stands in for it."""
+
+    async def send(self, envelope: Envelope) -> Outcome:
+        """Try once."""
+
+
+class Channels(Protocol):
+    """The channels by kind."""
+
+    def get(self, kind: str) -> Sender:
+        """Return what sends to destinations of `kind`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deliverer:
     """What every delivery needs."""
 
     database: Database
-    channels: Registry
+    channels: Channels
     cipher: Cipher
     waits: tuple[timedelta, ...]
     limits: Limits

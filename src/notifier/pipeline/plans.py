@@ -49,8 +49,8 @@ class Plan:
             rule, first_due=row.next_due_at, now=row.now, anchor=row.anchor_at, keep=MOST_MISSED_LISTED
         )
         judged = schedule.judge(rule, found, now=row.now)
-        sent = [slot for slot in judged.send[: _left(row, rule)] if self._send(row, rule, slot)]
         self._end(row, judged)
+        sent = [slot for slot in judged.send[: _left(row, rule)] if self._send(row, rule, slot)]
         next_due_at = schedule.next_slot(
             rule, after=found.latest, anchor=row.anchor_at, ended=row.slots_sent + len(sent)
         )

@@ -14,8 +14,8 @@ from notifier.domain.errors import Conflict, InvalidInput, NotFound
 from notifier.jobs import Job
 from notifier.services.context import Context, check_revision, parse_id
 from notifier.storage import deliveries, destinations
-from notifier.storage.tables import LIVE
 from notifier.storage.paging import Page
+from notifier.storage.tables import LIVE
 
 MOST_SECRETS = 2
 """A new secret and the one before it, so that receivers can change over without a gap."""

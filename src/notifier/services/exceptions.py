@@ -59,7 +59,7 @@ async def delete(ctx: Context, notification_id: str, exception_id: str) -> None:
 
 
 def _check_slot(ctx: Context, row: Row[Any], rule: Schedule, slot: datetime) -> None:
-    """Raise InvalidInput unless `slot` is a coming slot. One that counts from deliveries knows only its next."""
+    """Raise InvalidInput unless `slot` is coming. One that counts from deliveries knows only its next."""
     if slot <= ctx.now:
         raise InvalidInput.at("/slot", "slot_has_passed", "Only a coming slot can have an exception.")
     if slot == row.next_due_at:
@@ -80,7 +80,7 @@ def _check_action(ctx: Context, row: Row[Any], rule: Schedule, draft: Mapping[st
     if draft["action"] == "move":
         _check_move(ctx, row, rule, draft["move_to"])
     if draft["action"] == "reword":
-        _check_words(ctx, row, rule, draft)
+        _check_words(row, rule, draft)
 
 
 def _check_move(ctx: Context, row: Row[Any], rule: Schedule, move_to: datetime | None) -> None:
@@ -92,7 +92,7 @@ def _check_move(ctx: Context, row: Row[Any], rule: Schedule, move_to: datetime |
         raise InvalidInput.at("/move_to", "slot_taken", "The rule has a slot at that instant already.")
 
 
-def _check_words(ctx: Context, row: Row[Any], rule: Schedule, draft: Mapping[str, Any]) -> None:
+def _check_words(row: Row[Any], rule: Schedule, draft: Mapping[str, Any]) -> None:
     if draft["title"] is None and draft["body"] is None:
         raise InvalidInput.at("/title", "missing", "Give a `title`, a `body` or both.")
     title, body = draft["title"] or row.title, draft["body"] if draft["body"] is not None else row.body

@@ -26,9 +26,7 @@ async def of_notification(ctx: Context, notification_id: str, *, count: int) -> 
         return []
     rule = schedule.parse(row.schedule)
     found = {one.slot_at: one for one in await exceptions.page(ctx, notification_id)}
-    planned = coming(
-        rule, first=row.next_due_at, anchor=row.anchor_at, count=count, ended=row.slots_sent
-    )
+    planned = coming(rule, first=row.next_due_at, anchor=row.anchor_at, count=count, ended=row.slots_sent)
     slots = [_excepted(slot, found, ctx.now) for slot in planned]
     return sorted([*slots, *_moved(rule, found)], key=lambda slot: slot.at)[:count]
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from notifier.clock import new_id
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
-from notifier.storage.tables import api_keys, clock_now, projects
+from notifier.storage.tables import api_keys, projects
 
 DEFAULT_PROJECT = UUID(int=0)
 """Id of the project that the first migration's bootstrap makes."""
@@ -62,7 +62,11 @@ async def find_key(session: Session, key: str) -> Row[Any] | None:
     """
     statement = (
         select(
-            api_keys.c.project_id, api_keys.c.name, api_keys.c.scopes, projects.c.clock_at, func.now().label("now")
+            api_keys.c.project_id,
+            api_keys.c.name,
+            api_keys.c.scopes,
+            projects.c.clock_at,
+            func.now().label("now"),
         )
         .join(projects, projects.c.id == api_keys.c.project_id)
         .where(api_keys.c.key_hash == hash_key(key), api_keys.c.revoked_at.is_(None))
@@ -82,8 +86,10 @@ async def projects_page(session: Session, *, after: UUID | None, limit: int) -> 
 
 async def add_key(session: Session, values: Mapping[str, Any], key: str) -> Row[Any] | None:
     """Store an API key and return it, or None if the project has one with this name."""
-    statement = insert(api_keys).values(**values, key_hash=hash_key(key)).on_conflict_do_nothing(
-        index_elements=[api_keys.c.project_id, api_keys.c.name]
+    statement = (
+        insert(api_keys)
+        .values(**values, key_hash=hash_key(key))
+        .on_conflict_do_nothing(index_elements=[api_keys.c.project_id, api_keys.c.name])
     )
     return (await session.execute(statement.returning(*KEY))).one_or_none()
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, func, insert, select, update
 from notifier.domain.delivery import CLAIMABLE, Reason, Status
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
-from notifier.storage.tables import attempts, clock_now, deliveries
+from notifier.storage.tables import attempts, clock_now, deliveries, destinations
 
 LATE_BY = func.extract("epoch", deliveries.c.first_attempt_at - deliveries.c.scheduled_for)
 READ = (
@@ -25,6 +25,8 @@ READ = (
     deliveries.c.finished_at,
     deliveries.c.message_id,
     deliveries.c.revision,
+    deliveries.c.slot_count,
+    deliveries.c.range_end,
     deliveries.c.created_at,
     LATE_BY.label("late_by_seconds"),
 )
@@ -77,6 +79,28 @@ def _conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
         "until": lambda v: deliveries.c.scheduled_for <= v,
     }
     return [makers[name](value) for name, value in filters.items() if value is not None]
+
+
+async def decide_held(
+    session: Session, project_id: UUID, *, release: bool, filters: Mapping[str, Any]
+) -> int:
+    """Send what is held, unless its destination is still blocked, or skip it; return how many."""
+    released = {"status": Status.PENDING, "reason": None, "next_attempt_at": clock_now(), "expires_at": None}
+    skipped = {"status": Status.SKIPPED, "finished_at": clock_now()}
+    statement = (
+        update(deliveries)
+        .where(
+            deliveries.c.project_id == project_id, deliveries.c.status == Status.HELD, *_conditions(filters)
+        )
+        .values(**(released if release else skipped))
+    )
+    if release:
+        statement = statement.where(
+            destinations.c.project_id == deliveries.c.project_id,
+            destinations.c.id == deliveries.c.destination_id,
+            destinations.c.blocked_at.is_(None),
+        )
+    return (await session.execute(statement)).rowcount
 
 
 async def cancel_unstarted(session: Session, project_id: UUID, notification_id: UUID, reason: Reason) -> None:

@@ -8,7 +8,13 @@ from sqlalchemy import ARRAY, Row, Text, bindparam, func, insert, select, text, 
 
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
-from notifier.storage.tables import clock_now, deliveries, destinations, notification_destinations, notifications
+from notifier.storage.tables import (
+    clock_now,
+    deliveries,
+    destinations,
+    notification_destinations,
+    notifications,
+)
 
 READ = (
     destinations.c.project_id,

@@ -20,7 +20,9 @@ async def add(session: Session, values: Mapping[str, Any]) -> Row[Any]:
     return (await session.execute(statement)).one()
 
 
-async def get(session: Session, project_id: UUID, notification_id: UUID, exception_id: UUID) -> Row[Any] | None:
+async def get(
+    session: Session, project_id: UUID, notification_id: UUID, exception_id: UUID
+) -> Row[Any] | None:
     """Return one exception of a notification."""
     statement = select(exceptions).where(
         exceptions.c.project_id == project_id,
@@ -31,7 +33,9 @@ async def get(session: Session, project_id: UUID, notification_id: UUID, excepti
     return (await session.execute(statement)).one_or_none()
 
 
-async def of_slot(session: Session, project_id: UUID, notification_id: UUID, slot: datetime) -> Row[Any] | None:
+async def of_slot(
+    session: Session, project_id: UUID, notification_id: UUID, slot: datetime
+) -> Row[Any] | None:
     """Return the exception of one slot."""
     statement = select(exceptions).where(
         exceptions.c.project_id == project_id,
@@ -46,9 +50,7 @@ async def of_notification(session: Session, project_id: UUID, notification_id: U
     """Return the exceptions of a notification, first slot first."""
     statement = (
         select(exceptions)
-        .where(
-            exceptions.c.project_id == project_id, exceptions.c.notification_id == notification_id, ALIVE
-        )
+        .where(exceptions.c.project_id == project_id, exceptions.c.notification_id == notification_id, ALIVE)
         .order_by(exceptions.c.slot_at)
     )
     return (await session.execute(statement)).all()

@@ -53,7 +53,9 @@ def _select() -> Select[Any]:
 
 async def add(session: Session, values: Mapping[str, Any], *, changed_by: str) -> None:
     """Store a new notification and its first revision. Raises IntegrityError on a taken external id."""
-    await session.execute(insert(notifications).values(**values, clock=session.clock.id, updated_at=clock_now()))
+    await session.execute(
+        insert(notifications).values(**values, clock=session.clock.id, updated_at=clock_now())
+    )
     await _record_revision(session, values["project_id"], values["id"], changed_by)
 
 

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, Integer, Row, Text, Uuid, bindparam, text
+from sqlalchemy import ARRAY, DateTime, Integer, Row, Text, Uuid, bindparam, select, text
 
 from notifier.domain.delivery import Status
 from notifier.storage.engine import Session
+from notifier.storage.tables import clock_now
 
 TAKE_DUE = text("""
 WITH due AS MATERIALIZED (
@@ -170,7 +171,9 @@ async def destinations_of(session: Session, due: Sequence[Row[Any]]) -> dict[tup
     return {(row.project_id, row.notification_id): row.ids for row in rows}
 
 
-async def exceptions_of(session: Session, due: Sequence[Row[Any]]) -> dict[tuple[UUID, UUID, datetime], Row[Any]]:
+async def exceptions_of(
+    session: Session, due: Sequence[Row[Any]]
+) -> dict[tuple[UUID, UUID, datetime], Row[Any]]:
     """Return the exceptions of taken notifications, by (project id, notification id, slot)."""
     parameters = {"project_ids": [row.project_id for row in due], "ids": [row.id for row in due]}
     rows = await session.execute(EXCEPTIONS, parameters)
@@ -199,6 +202,12 @@ async def move_on(session: Session, moves: Sequence[Move]) -> None:
 async def beat(session: Session, name: str) -> None:
     """Note that `name` is alive."""
     await session.execute(BEAT, {"name": name})
+
+
+async def now(session: Session) -> datetime:
+    """Return the instant (UTC) by the clock that the session follows."""
+    found: datetime = (await session.execute(select(clock_now()))).scalar_one()
+    return found
 
 
 async def age_of_beat(session: Session, name: str) -> float | None:

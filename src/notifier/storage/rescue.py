@@ -87,7 +87,9 @@ FORGET_ANSWERS = text("DELETE FROM idempotency_keys WHERE created_at < now() - i
 
 async def break_leases(session: Session, batch: int) -> int:
     """Free deliveries whose lease ran out; return how many. Three unknown attempts in a row are the end."""
-    rows = await session.execute(BREAK_LEASES, {"batch": batch, "most": MOST_UNKNOWN_IN_A_ROW, "clock": session.clock.id})
+    rows = await session.execute(
+        BREAK_LEASES, {"batch": batch, "most": MOST_UNKNOWN_IN_A_ROW, "clock": session.clock.id}
+    )
     return len(rows.all())
 
 

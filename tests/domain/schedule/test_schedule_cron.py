@@ -1,5 +1,6 @@
 """Cron schedules: Vixie's rules for the dates, ours for the clock."""
 
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from itertools import islice
 
@@ -162,6 +163,14 @@ def vixie(expression: str, day: date) -> bool:
 def numbers(least: int, most: int) -> st.SearchStrategy[str]:
     some = st.lists(st.integers(least, most).map(str), min_size=1, max_size=4).map(",".join)
     return st.just("*") | some
+
+
+@given(text=st.text("0123456789*/,-L# MONTUEJAW", max_size=20))
+@settings(deadline=None)
+def test_whatever_the_text_it_is_an_expression_or_a_refusal(text: str) -> None:
+    for expression in (text, f"0 9 * * {text}", f"0 9 {text} * mon"):
+        with suppress(InvalidInput):
+            assert cron(expression)
 
 
 @given(

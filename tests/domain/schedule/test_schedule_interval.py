@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_reference import utc
 
@@ -147,6 +147,7 @@ def test_slots_after_the_end_are_not_missed() -> None:
 
 
 @given(seconds=PERIODS, after=INSTANTS, anchor=INSTANTS)
+@settings(deadline=None)
 def test_the_next_slot_is_after_the_last_and_whole_periods_from_the_anchor(
     seconds: int, after: datetime, anchor: datetime
 ) -> None:
@@ -163,6 +164,7 @@ def test_the_next_slot_is_after_the_last_and_whole_periods_from_the_anchor(
 
 
 @given(seconds=PERIODS, first=INSTANTS, late=st.timedeltas(timedelta(0), timedelta(days=20000)))
+@settings(deadline=None)
 def test_what_was_missed_reaches_up_to_now_and_no_further(
     seconds: int, first: datetime, late: timedelta
 ) -> None:

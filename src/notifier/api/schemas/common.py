@@ -70,6 +70,21 @@ class Input(BaseModel):
         return value
 
 
+def _drop_defaults(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class Changes(Input):
+    """Base of PATCH bodies: a field that is absent stays as it is, so its default means nothing."""
+
+    model_config = ConfigDict(json_schema_extra=_drop_defaults)
+
+    def changes(self) -> dict[str, Any]:
+        """Return the fields that the request named."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
 class Output(BaseModel):
     """Base of answers, made from rows."""
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from notifier.api.schemas.common import Id, Input, Instant, Output
+from notifier.api.schemas.common import Changes, Id, Input, Instant, Output
 
 Kind = Annotated[str, StringConstraints(min_length=1, max_length=50)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
@@ -28,7 +28,7 @@ class DestinationCreate(Input):
     secret: Secret | None = Field(None, description="Signing secret of a webhook; made if absent.")
 
 
-class DestinationUpdate(Input):
+class DestinationUpdate(Changes):
     """The fields to change; a field that is absent stays as it is."""
 
     name: Name = ""
@@ -39,10 +39,6 @@ class DestinationUpdate(Input):
     status: Literal["active"] = Field(
         "active", description="`active` lifts a block and releases what was held."
     )
-
-    def changes(self) -> dict[str, Any]:
-        """Return the fields that the request named."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class DestinationRead(Output):

@@ -13,8 +13,12 @@ Action = Literal["skip", "move", "reword"]
 class ExceptionCreate(Input):
     """What to do with one coming slot."""
 
-    slot: AwareInstant = Field(examples=["2026-12-25T08:00:00Z"], description="The slot, as `upcoming` lists it.")
-    action: Action = Field(description="`skip` it, `move` it to `move_to`, or `reword` it with `title`, `body`.")
+    slot: AwareInstant = Field(
+        examples=["2026-12-25T08:00:00Z"], description="The slot, as `upcoming` lists it."
+    )
+    action: Action = Field(
+        description="`skip` it, `move` it to `move_to`, or `reword` it with `title`, `body`."
+    )
     move_to: AwareInstant | None = None
     title: Title | None = None
     body: Body | None = None

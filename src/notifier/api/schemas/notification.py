@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from notifier.api.schemas.common import AwareInstant, Id, Input, Instant, Output, StorableText
+from notifier.api.schemas.common import AwareInstant, Changes, Id, Input, Instant, Output, StorableText
 from notifier.api.schemas.preview import NoteRead, TransitionRead
 from notifier.api.schemas.schedule import ScheduleIn, ScheduleOut
 
@@ -56,7 +56,7 @@ class NotificationCreate(NotificationPut):
     )
 
 
-class NotificationUpdate(Input):
+class NotificationUpdate(Changes):
     """The fields to change; a field that is absent stays as it is. Only `external_id` may be null."""
 
     title: Title = ""
@@ -66,10 +66,6 @@ class NotificationUpdate(Input):
     start_at: StartAt = ""
     to: To = []
     external_id: ExternalId | None = None
-
-    def changes(self) -> dict[str, Any]:
-        """Return the fields that the request named."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class Pause(Input):

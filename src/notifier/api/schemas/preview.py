@@ -77,5 +77,3 @@ class UpcomingRead(Output):
     """The coming slots of a notification."""
 
     slots: list[SlotRead]
-
-

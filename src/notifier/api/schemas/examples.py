@@ -1,0 +1,118 @@
+"""What a request or an answer may look like: the examples of the OpenAPI document, by name of the schema."""
+
+from typing import Any
+
+PLANTS, OPS, SENT = (f"0199f2a4-7c1e-7b6a-9d53-0c6f5e8a4b0{n}" for n in "123")
+NOON, LATER = "2026-11-22T12:00:00Z", "2026-11-22T12:00:00.412000Z"
+
+TARGET = {"id": OPS, "kind": "webhook", "name": "ops"}
+NOTIFICATION: dict[str, Any] = {
+    "id": PLANTS,
+    "external_id": "plants",
+    "title": "Water the plants",
+    "body": "Hi {{ name }}, it is {{ slot.local_date }}.",
+    "data": {"name": "Ada"},
+    "schedule": {"kind": "interval", "every": "daily", "anchor": "delivered"},
+    "destinations": [TARGET],
+    "status": "active",
+    "pause_reason": None,
+    "blocked_reason": None,
+    "next_due_at": "2026-11-23T12:00:00Z",
+    "last_delivered_at": None,
+    "revision": 1,
+    "created_at": NOON,
+    "updated_at": NOON,
+}
+DESTINATION: dict[str, Any] = {
+    **TARGET,
+    "config": {"url": "https://example.com/hook"},
+    "secret_set": True,
+    "status": "active",
+    "blocked_reason": None,
+    "revision": 1,
+    "created_at": NOON,
+    "updated_at": NOON,
+}
+DELIVERY: dict[str, Any] = {
+    "id": SENT,
+    "notification_id": PLANTS,
+    "destination_id": OPS,
+    "scheduled_for": NOON,
+    "trigger": "schedule",
+    "status": "delivered",
+    "reason": None,
+    "attempts_made": 1,
+    "next_attempt_at": None,
+    "finished_at": "2026-11-22T12:00:00.530000Z",
+    "message_id": "msg_3f0a1c9be27d48d5a6b8c7e1f2093d4a",
+    "late_by_seconds": 0.412,
+    "revision": 1,
+    "created_at": NOON,
+}
+ATTEMPT: dict[str, Any] = {
+    "number": 1,
+    "started_at": LATER,
+    "duration_ms": 118,
+    "outcome": "delivered",
+    "status_code": 204,
+    "error": None,
+}
+QUEUED = {
+    **DELIVERY,
+    "trigger": "manual",
+    "status": "pending",
+    "attempts_made": 0,
+    "next_attempt_at": NOON,
+    "finished_at": None,
+    "late_by_seconds": None,
+}
+SLOT = {"at": "2026-11-23T08:00:00Z", "local": "2026-11-23T09:00:00+01:00", "notes": []}
+CALENDAR = {"kind": "calendar", "frequency": "daily", "times": ["09:00"], "timezone": "Europe/Berlin"}
+CHECKS = {"database": "ok", "redis": "ok", "scheduler": "ok"}
+
+
+def _page(item: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"items": [item], "next_cursor": None}]
+
+
+EXAMPLES: dict[str, list[Any]] = {
+    "NotificationCreate": [
+        {"title": "Water the plants", "schedule": "daily"},
+        {
+            **{name: NOTIFICATION[name] for name in ("external_id", "title", "body", "data", "schedule")},
+            "to": ["mailto:ada@example.com", "https://example.com/hook"],
+        },
+    ],
+    "NotificationUpdate": [{"title": "Water the ferns"}, {"schedule": CALENDAR}, {"external_id": None}],
+    "NotificationRead": [NOTIFICATION],
+    "NotificationPage": _page(NOTIFICATION),
+    "Pause": [{"reason": "on holiday"}],
+    "SendNow": [{"reset_clock": False}],
+    "DestinationCreate": [
+        {"kind": "webhook", "name": "ops", "config": {"url": "https://example.com/hook"}},
+        {"kind": "email", "config": {"to": ["ada@example.com"]}},
+    ],
+    "DestinationUpdate": [{"name": "night shift"}, {"status": "active"}],
+    "DestinationRead": [DESTINATION],
+    "DestinationCreated": [{**DESTINATION, "secret": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}],
+    "DestinationPage": _page(DESTINATION),
+    "DeliveryRead": [QUEUED],
+    "DeliveryDetail": [{**DELIVERY, "attempts": [ATTEMPT]}],
+    "DeliveryPage": _page(DELIVERY),
+    "DeliveriesQueued": [{"deliveries": [QUEUED]}],
+    "PreviewRequest": [{"schedule": CALENDAR, "count": 3}],
+    "PreviewRead": [{"slots": [SLOT], "transitions": [], "warnings": []}],
+    "UpcomingRead": [{"slots": [SLOT]}],
+    "Alive": [{"status": "ok"}],
+    "Readiness": [{"status": "ready", "checks": CHECKS, "seconds_since_sweep": 12.3}],
+    "Problem": [
+        {
+            "type": "urn:notifier:problem:invalid-input",
+            "title": "Some of the input is wrong",
+            "status": 422,
+            "detail": "title: Field required",
+            "instance": "/v1/notifications",
+            "errors": [{"pointer": "/title", "code": "missing", "detail": "Field required"}],
+        }
+    ],
+}
