@@ -81,9 +81,22 @@ EXAMPLES = [
     },
 ]
 
+
+def _with_nulls(kind: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of an object whose optional fields may also be null, which means absent."""
+    required = kind.get("required", ())
+    fields = {
+        name: field if name in required else {"anyOf": [_with_nulls(field), {"type": "null"}]}
+        for name, field in kind.get("properties", {}).items()
+    }
+    return {**kind, "properties": fields} if fields else kind
+
+
 ScheduleIn = Annotated[
     Any,
     Field(examples=EXAMPLES, description="When to send: a schedule, or the shorthand `daily` or `weekly`."),
-    WithJsonSchema({"anyOf": [SHORTHAND, INTERVAL, CALENDAR], "examples": EXAMPLES}),
+    WithJsonSchema(
+        {"anyOf": [SHORTHAND, _with_nulls(INTERVAL), _with_nulls(CALENDAR)], "examples": EXAMPLES}
+    ),
 ]
 ScheduleOut = Annotated[dict[str, Any], WithJsonSchema({"anyOf": [INTERVAL, CALENDAR]})]
