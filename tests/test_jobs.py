@@ -58,7 +58,7 @@ async def test_a_ring_writes_what_arqs_own_enqueue_writes(queue: Queue, arq: Arq
     for job in (ours, theirs):
         written = read[job.id]
         assert written["definition"].pop("et") == written["score"]
-        assert before <= written["score"] <= after
+        assert before - 1 <= written["score"] <= after + 1  # arq rounds where we cut
         assert 86_400_000 - 5_000 < written["ttl"] <= 86_400_000
         assert written["definition"].pop("a") == [PROJECT.hex, job.delivery_id.hex]
         assert written["definition"].pop("k") == {}
@@ -79,6 +79,7 @@ async def content(arq: ArqRedis, job: Job) -> dict[str, Any]:
     }
 
 
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")  # arq's own
 async def test_an_unmodified_arq_worker_takes_what_was_rung(queue: Queue, redis_url: str) -> None:
     taken: list[tuple[str, str]] = []
 

@@ -30,7 +30,8 @@ class Runtime:
     def deliverer(self) -> Deliverer:
         """Return what sends deliveries."""
         waits = tuple(timedelta(seconds=wait) for wait in self.settings.retry_schedule)
-        limits = Limits(self.settings.lease_seconds, self.settings.longest_send)
+        seconds = self.settings
+        limits = Limits(seconds.lease_seconds, seconds.longest_send, seconds.longest_recording)
         return Deliverer(self.database, self.channels, self.cipher, waits, limits)
 
     def rehearsal(self, project_id: UUID, now: datetime) -> Rehearsal:

@@ -120,6 +120,11 @@ class Settings(BaseSettings):
         """Seconds that one try may take, whatever the channel."""
         return max(self.webhook_timeout, self.channel_timeout)
 
+    @property
+    def longest_recording(self) -> float:
+        """Seconds of trying to record an outcome: longer than a database takes to restart."""
+        return 3 * self.lease_seconds
+
     @model_validator(mode="after")
     def _check_lease(self) -> "Settings":
         if self.lease_seconds <= self.longest_send:

@@ -32,7 +32,7 @@ SWEEP_TIMEOUT = 300
 COMPLETION_WAIT = 65
 """Seconds that a stopping worker gives running deliveries: more than the longest send."""
 
-CLOSE_WAIT = 5
+CLOSE_WAIT = 3
 """Seconds for the farewell to Redis, which may be away."""
 
 
@@ -118,8 +118,8 @@ def make_scheduler(settings: Settings) -> Worker:
 
 
 def _job_timeout(settings: Settings) -> float:
-    """Return seconds enough for a claim, the longest send, and three leases of trying to record it."""
-    return 60 + settings.longest_send + 3 * settings.lease_seconds
+    """Return seconds enough for a claim, the longest send, and the longest recording, with some to spare."""
+    return 60 + settings.longest_send + settings.longest_recording
 
 
 def _arq(settings: Settings, **options: Any) -> Worker:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -99,10 +100,10 @@ async def test_a_freed_delivery_waits_longer_each_time(house: House) -> None:
         await house.sql("UPDATE deliveries SET next_attempt_at = now()")
         await kill_one(house)
         await house.rescue()
-        row = await house.one(
-            "SELECT extract(epoch FROM next_attempt_at - now())::float8 AS wait FROM deliveries"
-        )
-        assert expected - 1 < row.wait <= expected
+        attempt = (await house.attempts())[-1]
+        freed_at = attempt.started_at + timedelta(milliseconds=attempt.duration_ms)
+        wait = (await house.delivery()).next_attempt_at - freed_at
+        assert wait.total_seconds() == pytest.approx(expected, abs=0.002)  # durations are in milliseconds
 
 
 async def test_a_job_that_waits_is_not_rung_for_again(house: House) -> None:

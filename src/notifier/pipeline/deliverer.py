@@ -33,20 +33,16 @@ TEST_BODY = "This is a test of the destination “{name}”. If you can read it,
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds: how long a claim holds, and how long one try may take, which is less."""
+    """Seconds: how long a claim holds, how long a try may take (less), and how long to try to record it."""
 
     lease: float
     longest_send: float
+    recording: float
 
     @property
     def too_old_to_send(self) -> float:
         """The age from which on a claim could end before a send that begins now."""
         return self.lease - self.longest_send
-
-    @property
-    def recording(self) -> float:
-        """How long a worker goes on trying to write an outcome."""
-        return 3 * self.lease
 
 
 class Sender(Protocol):

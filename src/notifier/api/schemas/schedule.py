@@ -180,9 +180,20 @@ EXAMPLES = [
     {"kind": "cron", "expression": "30 8 * * 1-5", "timezone": "Europe/Berlin"},
 ]
 
+
+def _with_nulls(kind: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of an object whose optional fields may also be null, which means absent."""
+    required = kind.get("required", ())
+    fields = {
+        name: field if name in required else {"anyOf": [_with_nulls(field), {"type": "null"}]}
+        for name, field in kind.get("properties", {}).items()
+    }
+    return {**kind, "properties": fields} if fields else kind
+
+
 ScheduleIn = Annotated[
     Any,
     Field(examples=EXAMPLES, description="When to send: a schedule, or the shorthand `daily` or `weekly`."),
-    WithJsonSchema({"anyOf": [SHORTHAND, *KINDS], "examples": EXAMPLES}),
+    WithJsonSchema({"anyOf": [SHORTHAND, *map(_with_nulls, KINDS)], "examples": EXAMPLES}),
 ]
 ScheduleOut = Annotated[JSON, WithJsonSchema({"anyOf": KINDS})]
