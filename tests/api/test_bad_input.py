@@ -37,7 +37,7 @@ async def assert_nothing_stored(client: httpx.AsyncClient) -> None:
         assert (await client.get(path)).json()["items"] == []
 
 
-MISSING = object()
+MISSING = type("Missing", (), {"__repr__": lambda _: "MISSING"})()
 FIELDS: list[tuple[dict, str, str]] = [
     # missing, null, of the wrong type
     ({"title": MISSING}, "/title", "missing"),

@@ -20,7 +20,7 @@ router = APIRouter(
 
 
 @router.get("/upcoming")
-async def get_upcoming(
+async def upcoming_slots(
     notification_id: str, ctx: Reader, count: Annotated[int, Query(ge=1, le=1000)] = 10
 ) -> UpcomingRead:
     """List the next slots, with what is special about them. None while it is paused or completed."""
@@ -29,7 +29,7 @@ async def get_upcoming(
 
 
 @router.get("/exceptions")
-async def page(notification_id: str, ctx: Reader) -> ExceptionList:
+async def list_exceptions(notification_id: str, ctx: Reader) -> ExceptionList:
     """List the exceptions, first slot first."""
     rows = await exceptions.page(ctx, notification_id)
     return ExceptionList(items=[ExceptionRead.model_validate(row) for row in rows])
@@ -38,7 +38,7 @@ async def page(notification_id: str, ctx: Reader) -> ExceptionList:
 @router.post(
     "/exceptions", status_code=HTTP_201_CREATED, response_model=ExceptionRead, responses=documented(409)
 )
-async def create(notification_id: str, body: ExceptionCreate, ctx: Writer, once: OnceDep) -> Response:
+async def create_exception(notification_id: str, body: ExceptionCreate, ctx: Writer, once: OnceDep) -> Response:
     """Skip, move or reword one coming slot; the rule stays as it is."""
 
     async def work() -> Answer:
@@ -49,6 +49,6 @@ async def create(notification_id: str, body: ExceptionCreate, ctx: Writer, once:
 
 
 @router.delete("/exceptions/{exception_id}", status_code=HTTP_204_NO_CONTENT, responses=documented(409))
-async def delete(notification_id: str, exception_id: str, ctx: Writer) -> None:
+async def delete_exception(notification_id: str, exception_id: str, ctx: Writer) -> None:
     """Undo an exception."""
     await exceptions.delete(ctx, notification_id, exception_id)
