@@ -1,1 +1,1 @@
-""""""
+"""PostgreSQL and Valkey from wheels, for one-command use."""

@@ -1,0 +1,103 @@
+"""Migrations: up, down, without drift, two at once, and from an installed wheel."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+from alembic import command
+
+from notifier.storage import migrations
+from notifier.storage.tables import metadata
+
+ROOT = Path(__file__).parents[2]
+TABLES = {table.name for table in metadata.sorted_tables}
+
+
+async def tables(url: str) -> set[str]:
+    """Return the names of the tables that the database has, Alembic's own aside."""
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    finally:
+        await connection.close()
+    return {row["tablename"] for row in rows} - {"alembic_version"}
+
+
+async def test_from_nothing_to_the_newest_schema_and_back_and_again(empty_database_url: str) -> None:
+    await migrations.upgrade(empty_database_url)
+    assert await tables(empty_database_url) == TABLES
+    await asyncio.to_thread(command.downgrade, migrations.config(empty_database_url), "base")
+    assert await tables(empty_database_url) == set()
+    await migrations.upgrade(empty_database_url)
+    assert await tables(empty_database_url) == TABLES
+
+
+async def test_the_migrations_make_what_the_code_describes(database_url: str) -> None:
+    await asyncio.to_thread(command.check, migrations.config(database_url))
+
+
+async def test_a_migration_with_nothing_to_do_does_nothing(database_url: str) -> None:
+    await migrations.upgrade(database_url)
+    assert await tables(database_url) == TABLES
+
+
+def environment(database_url: str, **others: str) -> dict[str, str]:
+    """Return the environment of `notifier migrate`."""
+    own = {"PATH": os.environ["PATH"], "NOTIFIER_DATABASE_URL": database_url, **others}
+    return own | {"NOTIFIER_REDIS_URL": "redis://nowhere", "NOTIFIER_SECRET_KEY": "k" * 40}
+
+
+def start_migration(env: dict[str, str], cwd: Path) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-m", "notifier", "migrate"]
+    return subprocess.Popen(
+        arguments, env=env, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+async def test_migrations_at_the_same_time_wait_for_one_another(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    running = [start_migration(environment(empty_database_url), tmp_path) for _ in range(3)]
+    for one in running:
+        said, _ = await asyncio.to_thread(one.communicate, timeout=60)
+        assert one.returncode == 0, said
+    assert await tables(empty_database_url) == TABLES
+
+
+@pytest.fixture(scope="module")
+def wheel_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder into which the package is installed from its wheel."""
+    built, installed = tmp_path_factory.mktemp("built"), tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
+    quick = ["--no-deps", "--no-index"]
+    build = [*pip, "wheel", *quick, "--no-build-isolation", "--wheel-dir", str(built), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True, text=True)
+    (wheel,) = built.glob("notifier-*.whl")
+    subprocess.run([*pip, "install", *quick, "--target", str(installed), str(wheel)], check=True)
+    return installed
+
+
+async def test_an_installed_wheel_brings_its_migrations(
+    wheel_folder: Path, empty_database_url: str, tmp_path: Path
+) -> None:
+    env = environment(empty_database_url, PYTHONPATH=str(wheel_folder))
+    ask = "import notifier.storage.migrations as m; print(m.location())"
+    answer = subprocess.run(
+        [sys.executable, "-c", ask], env=env, cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert Path(answer.stdout.strip()) == wheel_folder / "notifier" / "migrations"
+    migration = start_migration(env, tmp_path)
+    said, _ = await asyncio.to_thread(migration.communicate, timeout=60)
+    assert migration.returncode == 0, said
+    assert await tables(empty_database_url) == TABLES
+
+
+def test_an_installed_wheel_knows_its_commands(wheel_folder: Path, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-m", "notifier", "--help"]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(wheel_folder)}
+    answer = subprocess.run(arguments, env=env, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "migrate" in answer.stdout

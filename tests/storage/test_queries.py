@@ -1,0 +1,116 @@
+"""The queries that run all day find their rows by an index, and no connection waits for ever."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from sqlalchemy import TextClause, text
+
+from notifier.storage import planning, rescue
+from notifier.storage.engine import Database
+from tests import servers
+
+PROJECT = "00000000-0000-0000-0000-000000000001"
+ROWS = 20_000
+# A long-lived service: nearly all notifications are due later, nearly all deliveries have ended.
+FILL = f"""
+INSERT INTO projects (id, name, mode) VALUES ('{PROJECT}', 'p', 'live');
+INSERT INTO destinations (project_id, id, kind, name, config, fingerprint, updated_at)
+SELECT '{PROJECT}', gen_random_uuid(), 'log', 'log', '{{}}', 'log:' || n, now() FROM generate_series(1, 50) n;
+INSERT INTO notifications
+  (project_id, id, title, body, data, schedule, anchor_at, next_due_at, paused_at, external_id, updated_at)
+SELECT '{PROJECT}', gen_random_uuid(), 't', '', '{{}}', '{{}}', now(),
+  now() + (n - 20) * interval '1 minute', CASE WHEN n % 2 = 0 THEN now() END, 'x' || n, now()
+FROM generate_series(1, {ROWS}) n;
+INSERT INTO notification_revisions
+  (project_id, notification_id, revision, title, body, data, schedule, changed_by)
+SELECT project_id, id, 1, title, body, data, schedule, 'test' FROM notifications;
+INSERT INTO deliveries (project_id, id, notification_id, revision, destination_id, trigger, scheduled_for,
+  message_id, status, next_attempt_at, lease_token, lease_expires_at)
+SELECT '{PROJECT}', gen_random_uuid(), ns.id, 1, ds.id, 'manual', now(), 'm',
+  CASE WHEN ns.nr % 500 = 0 THEN 'pending' WHEN ns.nr % 500 = 1 THEN 'sending' ELSE 'delivered' END,
+  CASE WHEN ns.nr % 500 = 0 THEN now() END,
+  CASE WHEN ns.nr % 500 = 1 THEN gen_random_uuid() END,
+  CASE WHEN ns.nr % 500 = 1 THEN now() END
+FROM (SELECT id, row_number() OVER () AS nr FROM notifications) ns
+JOIN (SELECT id, row_number() OVER () AS nr FROM destinations) ds ON ds.nr = ns.nr % 50 + 1;
+"""
+OF_PROJECT = f"project_id = '{PROJECT}'"
+LEDGER = f"SELECT id FROM deliveries WHERE {OF_PROJECT} AND {{}} = '{UUID(int=7)}' ORDER BY id DESC LIMIT 51"
+
+
+NOTIFICATIONS = f"SELECT id FROM notifications WHERE {OF_PROJECT}"
+
+
+@pytest.fixture(scope="module")
+async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
+    """Yield a database with many rows."""
+    url = await servers.copy_database(postgres_url, template)
+    await servers.execute(url, FILL)
+    await servers.execute(url, "VACUUM ANALYZE")
+    database = Database(url, pool_size=1)
+    yield database
+    await database.aclose()
+    await servers.drop_database(postgres_url, url)
+
+
+@pytest.mark.parametrize(
+    ("query", "parameters", "index"),
+    [
+        (planning.TAKE_DUE, {"batch": 1000}, "ix_notifications_due"),
+        (rescue.BREAK_LEASES, {"batch": 1000, "most": 3}, "ix_deliveries_leased"),
+        (rescue.EXPIRE, {"batch": 1000}, "ix_deliveries_waiting"),
+        (
+            rescue.UNRUNG,
+            {
+                "batch": 1000,
+                "patience": 30,
+                "after_at": datetime(1, 1, 1, tzinfo=UTC),
+                "after_id": UUID(int=0),
+            },
+            "ix_deliveries_waiting",
+        ),
+        (text(LEDGER.format("notification_id")), {}, "ix_deliveries_of_notification"),
+        (text(LEDGER.format("destination_id")), {}, "ix_deliveries_of_destination"),
+        (
+            text(f"{NOTIFICATIONS} ORDER BY id DESC LIMIT 51"),
+            {},
+            "pk_notifications",
+        ),
+        (
+            text(f"SELECT id FROM deliveries WHERE {OF_PROJECT} ORDER BY id DESC LIMIT 51"),
+            {},
+            "pk_deliveries",
+        ),
+        (
+            text(f"{NOTIFICATIONS} AND external_id = 'x7' AND deleted_at IS NULL"),
+            {},
+            "uq_notifications_external_id",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_query_uses_its_index(
+    filled: Database, query: TextClause, parameters: dict, index: str
+) -> None:
+    async with filled.transaction() as session:
+        asked = text(f"EXPLAIN {query.text}").bindparams(*query._bindparams.values())
+        plan = "\n".join(row[0] for row in await session.execute(asked, parameters))
+    assert index in plan, plan
+    assert "Seq Scan on notifications" not in plan, plan
+    assert "Seq Scan on deliveries" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("statement_timeout", "15s"),
+        ("lock_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "15s"),
+        ("TimeZone", "UTC"),
+    ],
+)
+async def test_no_connection_waits_for_ever(filled: Database, setting: str, value: str) -> None:
+    async with filled.transaction() as session:
+        assert (await session.execute(text(f"SHOW {setting}"))).scalar_one() == value
