@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -23,6 +23,8 @@ from notifier.runtime import Runtime, open_runtime
 from notifier.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 SWEEP_EVERY = 60.0
 RESCUE_EVERY = 5.0
@@ -145,10 +147,22 @@ def _opener(
         stack = ctx["stack"] = AsyncExitStack()
         ctx["runtime"] = runtime = await stack.enter_async_context(open_runtime(settings))
         ctx["deliverer"] = runtime.deliverer()
+        # the first job shall not be the one that waits for the first connection
+        await _patiently(runtime.database.check)
         if then is not None:
             await then(ctx)
 
     return open_
+
+
+async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Return what `work` returns, once it can: the database may not be there yet."""
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            log.warning("process.waiting", error=repr(error))
+            await asyncio.sleep(START_RETRY)
 
 
 async def close(ctx: dict[str, Any]) -> None:
@@ -198,16 +212,11 @@ async def rescue(ctx: dict[str, Any]) -> None:
 
 
 async def start(ctx: dict[str, Any]) -> None:
-    """Do what is to be done once, before the first sweep; wait for a database that is not there yet."""
+    """Do what is to be done once, before the first sweep."""
     runtime: Runtime = ctx["runtime"]
-    while True:
-        try:
-            await retimer.run(runtime.database)
-            ctx["hold_before"] = await holder.hold_before(runtime.database, runtime.settings.hold_after)
-            break
-        except Exception as error:
-            log.warning("scheduler.waiting", error=repr(error))
-            await asyncio.sleep(START_RETRY)
+    await _patiently(lambda: retimer.run(runtime.database))
+    silence = runtime.settings.hold_after
+    ctx["hold_before"] = await _patiently(lambda: holder.hold_before(runtime.database, silence))
     await start_loops(ctx)
 
 

@@ -38,7 +38,9 @@ async def list_exceptions(notification_id: str, ctx: Reader) -> ExceptionList:
 @router.post(
     "/exceptions", status_code=HTTP_201_CREATED, response_model=ExceptionRead, responses=documented(409)
 )
-async def create_exception(notification_id: str, body: ExceptionCreate, ctx: Writer, once: OnceDep) -> Response:
+async def create_exception(
+    notification_id: str, body: ExceptionCreate, ctx: Writer, once: OnceDep
+) -> Response:
     """Skip, move or reword one coming slot; the rule stays as it is."""
 
     async def work() -> Answer:

@@ -19,6 +19,9 @@ log = structlog.get_logger(__name__)
 
 Hook = Callable[[], Awaitable[object]]
 
+CONNECT_SECONDS = 10
+"""More than a resolver waits for an answer that was lost."""
+
 CONNECTION_LIMITS = {
     "timezone": "UTC",
     "statement_timeout": "15s",
@@ -80,7 +83,7 @@ class Database:
             max_overflow=0,
             pool_timeout=5,
             pool_pre_ping=True,
-            connect_args={"server_settings": CONNECTION_LIMITS, "timeout": 5},
+            connect_args={"server_settings": CONNECTION_LIMITS, "timeout": CONNECT_SECONDS},
         )
 
     @asynccontextmanager
@@ -92,6 +95,11 @@ class Database:
             yield session
             await connection.commit()
         await session.run_hooks()
+
+    async def check(self) -> None:
+        """Raise unless the database answers; leaves a connection in the pool."""
+        async with self.transaction() as session:
+            await session.execute(select(1))
 
     def following(self, clock: Clock) -> "Database":
         """Return the same database, its transactions following another clock."""
