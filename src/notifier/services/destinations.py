@@ -9,7 +9,7 @@ from sqlalchemy import Row
 
 from notifier.channels import signing
 from notifier.clock import new_id
-from notifier.domain.delivery import Trigger, message_id
+from notifier.domain.delivery import Reason, Trigger, message_id
 from notifier.domain.errors import Conflict, InvalidInput, NotFound
 from notifier.jobs import Job
 from notifier.services.context import Context, check_revision, parse_id
@@ -72,6 +72,7 @@ async def delete(ctx: Context, destination_id: str, *, revision: int | None) -> 
             f"GET /v1/notifications?destination_id={row.id} lists them."
         )
     await destinations.change(ctx.session, ctx.project_id, row.id, {"deleted_at": ctx.now})
+    await deliveries.cancel_unstarted_to(ctx.session, ctx.project_id, row.id, Reason.DESTINATION_DELETED)
 
 
 async def send_test(ctx: Context, destination_id: str) -> Row[Any]:

@@ -105,12 +105,21 @@ async def decide_held(
 
 async def cancel_unstarted(session: Session, project_id: UUID, notification_id: UUID, reason: Reason) -> None:
     """Cancel what no worker holds at this moment; a message that is being sent right now still goes out."""
+    await _cancel(session, project_id, deliveries.c.notification_id == notification_id, reason)
+
+
+async def cancel_unstarted_to(
+    session: Session, project_id: UUID, destination_id: UUID, reason: Reason
+) -> None:
+    """Cancel what waits for a destination."""
+    await _cancel(session, project_id, deliveries.c.destination_id == destination_id, reason)
+
+
+async def _cancel(session: Session, project_id: UUID, which: ColumnElement[bool], reason: Reason) -> None:
     statement = (
         update(deliveries)
         .where(
-            deliveries.c.project_id == project_id,
-            deliveries.c.notification_id == notification_id,
-            deliveries.c.status.in_([*CLAIMABLE, Status.HELD]),
+            deliveries.c.project_id == project_id, which, deliveries.c.status.in_([*CLAIMABLE, Status.HELD])
         )
         .values(status=Status.CANCELED, reason=reason, finished_at=clock_now(), next_attempt_at=None)
     )
