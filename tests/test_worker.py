@@ -241,3 +241,10 @@ async def test_arq_is_set_as_the_design_says(database_url: str, redis_url: str) 
     loop = asyncio.get_running_loop()  # arq takes its signals at once
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
+
+
+@pytest.mark.parametrize("lease_seconds", [29, 30])
+def test_a_lease_that_could_end_before_a_send_is_refused(lease_seconds: float) -> None:
+    with pytest.raises(ValueError, match="LEASE_SECONDS must be above both time-outs, 30 s"):
+        settings("postgresql://h/d", "redis://h", lease_seconds=lease_seconds)
+    assert settings("postgresql://h/d", "redis://h", lease_seconds=30.5).longest_send == 30
