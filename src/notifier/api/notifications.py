@@ -119,8 +119,8 @@ async def pause(
     notification_id: str, ctx: Writer, revision: IfMatch, response: Response, body: Pause | None = None
 ) -> NotificationRead:
     """Pause it. What is under way goes on, unless canceled; nothing new becomes due."""
-    options = (body or Pause()).model_dump()
-    row = await pausing.pause(ctx, notification_id, **options, revision=revision)
+    options = (body or Pause()).model_dump(exclude_unset=True)
+    row = await pausing.pause(ctx, notification_id, options, revision=revision)
     response.headers.update(etag(row.revision))
     return NotificationRead.of(row)
 

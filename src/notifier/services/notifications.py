@@ -31,8 +31,8 @@ class Saved:
 
     row: Row[Any]
     secrets: Mapping[UUID, str]
-    transitions: Sequence[Transition] = ()
-    warnings: Sequence[Note] = ()
+    transitions: Sequence[Transition] | None = None
+    warnings: Sequence[Note] | None = None
     created: bool = False
 
 

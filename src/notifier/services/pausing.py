@@ -1,6 +1,6 @@
 """Pause and resume."""
 
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row
@@ -14,32 +14,26 @@ from notifier.services.context import Context
 from notifier.storage import deliveries, pauses
 
 
-async def pause(
-    ctx: Context,
-    notification_id: str,
-    *,
-    reason: str | None = None,
-    until: datetime | None = None,
-    cancel_pending: bool = False,
-    revision: int | None = None,
-) -> Row[Any]:
-    """Stop new slots until it is resumed, or `until` an instant. What is under way goes on, unless canceled.
+COLUMNS = {"reason": "pause_reason", "until": "paused_until"}
 
-    Pausing again changes reason and end.
+
+async def pause(
+    ctx: Context, notification_id: str, options: Mapping[str, Any], *, revision: int | None = None
+) -> Row[Any]:
+    """Stop new slots until it is resumed, or until an instant. What is under way goes on, unless canceled.
+
+    `options` holds what the caller named of `reason`, `until`, `cancel_pending`; pausing again changes these.
     """
     row = await revisions.lock(ctx, notification_id, revision)
     revisions.refuse_completed(row, "pause")
-    if until is not None and until <= ctx.now:
+    if options.get("until") is not None and options["until"] <= ctx.now:
         raise InvalidInput.at("/until", "not_in_the_future", "`until` must lie in the future.")
-    values = {
-        "paused_at": row.paused_at or ctx.now,
-        "pause_reason": reason,
-        "paused_by": ctx.caller.name,
-        "paused_until": until,
-    }
+    values = {COLUMNS[name]: value for name, value in options.items() if name in COLUMNS}
+    if row.paused_at is None:
+        values |= {"paused_at": ctx.now, "paused_by": ctx.caller.name}
     if any(row._mapping[name] != value for name, value in values.items()):
         await revisions.change(ctx, row, values)
-    if cancel_pending:
+    if options.get("cancel_pending"):
         await deliveries.cancel_unstarted(ctx.session, ctx.project_id, row.id, Reason.PAUSED)
     return await revisions.read(ctx, row.id)
 

@@ -138,10 +138,16 @@ class NotificationRead(Output):
 class NotificationSaved(NotificationRead):
     """A notification just saved, with what its schedule entails where one was given."""
 
-    transitions: list[TransitionRead] = Field(
-        description="The changes of the clocks in the next 24 months that touch the schedule."
+    transitions: list[TransitionRead] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="The changes of the clocks in the next 24 months that touch the schedule, if one was given.",
     )
-    warnings: list[NoteRead]
+    warnings: list[NoteRead] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="What may not have been meant, if a schedule was given.",
+    )
 
     @classmethod
     def of_saved(cls, saved: Any) -> "NotificationSaved":
