@@ -13,7 +13,6 @@ from notifier.services import revisions
 from notifier.services.context import Context
 from notifier.storage import deliveries, pauses
 
-
 COLUMNS = {"reason": "pause_reason", "until": "paused_until"}
 
 

@@ -141,7 +141,7 @@ class NotificationSaved(NotificationRead):
     transitions: list[TransitionRead] | None = Field(
         None,
         exclude_if=lambda value: value is None,
-        description="The changes of the clocks in the next 24 months that touch the schedule, if one was given.",
+        description="The changes of the clocks in the next 24 months that touch it, if a schedule was given.",
     )
     warnings: list[NoteRead] | None = Field(
         None,
