@@ -232,6 +232,9 @@ async def test_what_is_not_offered_is_said_to_be(
     ("path", "body", "pointer"),
     [
         ("send", {"reset_clock": "perhaps"}, "/reset_clock"),
+        ("send", {"reset_clock": 0}, "/reset_clock"),
+        ("send", {"reset_clock": "false"}, "/reset_clock"),
+        ("send", {"reset_clock": None}, "/reset_clock"),
         ("send", {"now": True}, "/now"),
         ("pause", {"reason": "r" * 501}, "/reason"),
         ("pause", {"reason": "\x00"}, "/reason"),

@@ -1,9 +1,9 @@
 """Whatever a client sends, within the OpenAPI document or against it, the API answers as documented."""
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 import schemathesis
@@ -36,7 +36,6 @@ ALWAYS = CHECKS.get_by_names(
         "negative_data_rejection",
     ]
 )
-turn = count()
 
 
 async def make_key(database_url: str) -> str:
@@ -104,7 +103,8 @@ def target(servers_folder: Path, postgres_url: str, template: str) -> Iterator[d
     suppress_health_check=list(HealthCheck),
 )
 def test_every_answer_is_documented(case: Case, target: dict[str, Any]) -> None:
-    for name in case.path_parameters:
-        if next(turn) % 2 and case.meta.components[ParameterLocation.PATH].mode.is_positive:
+    for name, value in case.path_parameters.items():
+        # most ids name something; which ones depends on the case alone, so that every run is the same
+        if crc32(repr(value).encode()) % 4 and case.meta.components[ParameterLocation.PATH].mode.is_positive:
             case.path_parameters = {name: existing(name, target)}
     case.call_and_validate(checks=ALWAYS, **target)

@@ -51,7 +51,8 @@ async def test_a_malformed_etag_is_refused(
         f"/v1/notifications/{made['id']}", json={"title": "New"}, headers=[("If-Match", etag)]
     )
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["code"] == "invalid_etag"
+    error = answer.json()["errors"][0]
+    assert (error["pointer"], error["code"]) == ("/If-Match", "invalid_etag")
     assert (await client.get(f"/v1/notifications/{made['id']}")).json() == made
 
 

@@ -90,7 +90,7 @@ def if_match(
         return None
     digits = value.strip().removeprefix("W/").strip('"')
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
-        raise InvalidInput.at("If-Match", "invalid_etag", "If-Match takes the ETag of an earlier answer.")
+        raise InvalidInput.at("/If-Match", "invalid_etag", "If-Match takes the ETag of an earlier answer.")
     return int(digits)
 
 

@@ -57,9 +57,12 @@ StorableText = Annotated[str, AfterValidator(_storable)]
 
 
 class Input(BaseModel):
-    """Base of request bodies: unknown fields are refused, and so is what no database can store."""
+    """Base of request bodies: unknown fields are refused, and so is what no database can store.
 
-    model_config = ConfigDict(extra="forbid")
+    Strict: a number is not taken for text, nor 0 for false.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
