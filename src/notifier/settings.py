@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         75.0, gt=0, le=600, description="Seconds after which a worker that holds a delivery counts as dead."
     )
-    retry_schedule: Annotated[tuple[float, ...], NoDecode] = Field(
+    retry_schedule: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = Field(
         (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400),
         description="Seconds between tries, comma-separated; +-20 % jitter is added.",
     )
