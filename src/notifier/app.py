@@ -9,7 +9,18 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from notifier import __version__
-from notifier.api import deliveries, destinations, health, notifications, openapi, problems, schedules
+from notifier.api import (
+    deliveries,
+    destinations,
+    exceptions,
+    health,
+    notifications,
+    openapi,
+    problems,
+    projects,
+    schedules,
+    test_clock,
+)
 from notifier.api.limits import BodyLimit
 from notifier.observability import logs
 from notifier.runtime import open_runtime
@@ -17,9 +28,12 @@ from notifier.settings import Settings
 
 ROUTERS = (
     notifications.router,
+    exceptions.router,
     schedules.router,
     destinations.router,
     deliveries.router,
+    test_clock.router,
+    projects.router,
     health.router,
 )
 DESCRIPTION = """

@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from notifier import jobs
 from notifier.channels import registry
+from notifier.channels.capture import Capture
 from notifier.channels.registry import Registry
 from notifier.pipeline.deliverer import Deliverer, Limits
+from notifier.pipeline.rehearsal import Rehearsal
 from notifier.settings import Settings
 from notifier.storage.encryption import Cipher
 from notifier.storage.engine import Database
@@ -30,6 +33,10 @@ class Runtime:
         seconds = self.settings
         limits = Limits(seconds.lease_seconds, seconds.longest_send, seconds.longest_recording)
         return Deliverer(self.database, self.channels, self.cipher, waits, limits)
+
+    def rehearsal(self, project_id: UUID, now: datetime) -> Rehearsal:
+        """Return what runs the clock of a test project, which stands at `now` (UTC)."""
+        return Rehearsal(self.database, self.deliverer(), project_id, now, Capture())
 
 
 @asynccontextmanager

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 PREFIX = "NOTIFIER_"
 PLACEHOLDERS = ("changeme", "change-me", "change_me", "placeholder", "replace-me")
 
+DAY_SECONDS = 86_400.0
+
 IPNetwork = IPv4Network | IPv6Network
 
 
@@ -49,7 +51,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         75.0, gt=0, le=600, description="Seconds after which a worker that holds a delivery counts as dead."
     )
-    retry_schedule: Annotated[tuple[float, ...], NoDecode] = Field(
+    retry_schedule: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = Field(
         (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400),
         description="Seconds between tries, comma-separated; +-20 % jitter is added.",
     )
@@ -63,6 +65,12 @@ class Settings(BaseSettings):
 
     worker_concurrency: int = Field(200, ge=1, le=1000, description="Deliveries that a worker sends at once.")
     sweep_batch: int = Field(1000, ge=1, le=10000, description="Due notifications planned per transaction.")
+    hold_overdue_after: float | None = Field(
+        None,
+        ge=0,
+        description="Seconds without a scheduler after which overdue slots are held for a decision, as after "
+        "a restore; 0 for never. Where it is not set: 86400, and never in embedded mode.",
+    )
     database_pool_size: int = Field(10, ge=1, le=100, description="Database connections per process.")
 
     @field_validator("allow_private_destinations", mode="before")
@@ -100,6 +108,12 @@ class Settings(BaseSettings):
             if secret and any(word in secret.get_secret_value().lower() for word in PLACEHOLDERS):
                 raise ValueError(f"{PREFIX}{name.upper()} is still a placeholder; put a random value there")
         return self
+
+    @property
+    def hold_after(self) -> float | None:
+        """Seconds of silence after which overdue slots are held, None for never."""
+        default = None if self.environment == "embedded" else DAY_SECONDS
+        return default if self.hold_overdue_after is None else self.hold_overdue_after or None
 
     @property
     def longest_send(self) -> float:

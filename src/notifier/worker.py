@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -18,14 +18,17 @@ from redis.exceptions import RedisError
 from notifier import jobs
 from notifier.clock import monotonic
 from notifier.observability import logs
-from notifier.pipeline import planner, rescuer
+from notifier.pipeline import holder, planner, rescuer, retimer
 from notifier.runtime import Runtime, open_runtime
 from notifier.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 SWEEP_EVERY = 60.0
 RESCUE_EVERY = 5.0
+START_RETRY = 2.0
 WATCHDOG_AFTER = 150.0
 SWEEP_TIMEOUT = 300
 COMPLETION_WAIT = 65
@@ -111,7 +114,7 @@ def make_scheduler(settings: Settings) -> Worker:
         settings,
         cron_jobs=[cron(sweep, name="notification.sweep", second=0, keep_result=0, timeout=SWEEP_TIMEOUT)],
         queue_name=jobs.SCHEDULER_QUEUE,
-        on_startup=_opener(settings, start_loops),
+        on_startup=_opener(settings, start),
         job_timeout=SWEEP_TIMEOUT,
     )
 
@@ -144,10 +147,22 @@ def _opener(
         stack = ctx["stack"] = AsyncExitStack()
         ctx["runtime"] = runtime = await stack.enter_async_context(open_runtime(settings))
         ctx["deliverer"] = runtime.deliverer()
+        # the first job shall not be the one that waits for the first connection
+        await _patiently(runtime.database.check)
         if then is not None:
             await then(ctx)
 
     return open_
+
+
+async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Return what `work` returns, once it can: the database may not be there yet."""
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            log.warning("process.waiting", error=repr(error))
+            await asyncio.sleep(START_RETRY)
 
 
 async def close(ctx: dict[str, Any]) -> None:
@@ -176,7 +191,12 @@ async def sweep(ctx: dict[str, Any]) -> None:
     started = monotonic()
     try:
         async with ctx["sweeping"]:
-            planned = await planner.sweep(runtime.database, runtime.queue, batch=runtime.settings.sweep_batch)
+            planned = await planner.sweep(
+                runtime.database,
+                runtime.queue,
+                batch=runtime.settings.sweep_batch,
+                hold_before=ctx.get("hold_before"),
+            )
     finally:
         # an error is not a hang: the loop goes on by itself
         ctx["pulse"].at = monotonic()
@@ -189,6 +209,15 @@ async def rescue(ctx: dict[str, Any]) -> None:
     runtime: Runtime = ctx["runtime"]
     await rescuer.run(runtime.database, runtime.queue)
     await rescuer.forget(runtime.database)
+
+
+async def start(ctx: dict[str, Any]) -> None:
+    """Do what is to be done once, before the first sweep."""
+    runtime: Runtime = ctx["runtime"]
+    await _patiently(lambda: retimer.run(runtime.database))
+    silence = runtime.settings.hold_after
+    ctx["hold_before"] = await _patiently(lambda: holder.hold_before(runtime.database, silence))
+    await start_loops(ctx)
 
 
 async def start_loops(ctx: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import TextClause, text
 
 from notifier.storage import planning, rescue
 from notifier.storage.engine import Database
+from notifier.storage.tables import LIVE
 from tests import servers
 
 PROJECT = "00000000-0000-0000-0000-000000000001"
@@ -58,14 +59,15 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
 @pytest.mark.parametrize(
     ("query", "parameters", "index"),
     [
-        (planning.TAKE_DUE, {"batch": 1000}, "ix_notifications_due"),
-        (rescue.BREAK_LEASES, {"batch": 1000, "most": 3}, "ix_deliveries_leased"),
-        (rescue.EXPIRE, {"batch": 1000}, "ix_deliveries_waiting"),
+        (planning.TAKE_DUE, {"batch": 1000, "clock": LIVE}, "ix_notifications_due"),
+        (rescue.BREAK_LEASES, {"batch": 1000, "most": 3, "clock": LIVE}, "ix_deliveries_leased"),
+        (rescue.EXPIRE, {"batch": 1000, "clock": LIVE}, "ix_deliveries_waiting"),
         (
             rescue.UNRUNG,
             {
                 "batch": 1000,
                 "patience": 30,
+                "clock": LIVE,
                 "after_at": datetime(1, 1, 1, tzinfo=UTC),
                 "after_id": UUID(int=0),
             },

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from notifier.storage import rescue
+from notifier.storage.tables import LIVE
 from tests.house import House, bulk_due, open_house
 
 
@@ -66,9 +67,9 @@ UNRUNG = rescue.UNRUNG.text.replace(":after_at", "now()").replace(":after_id", "
 @pytest.mark.parametrize(
     ("statement", "parameters", "index"),
     [
-        (rescue.BREAK_LEASES.text, {"batch": 9, "most": 3}, "ix_deliveries_leased"),
-        (rescue.EXPIRE.text, {"batch": 9}, "ix_deliveries_waiting"),
-        (UNRUNG, {"batch": 9, "patience": 30}, "ix_deliveries_waiting"),
+        (rescue.BREAK_LEASES.text, {"batch": 9, "most": 3, "clock": LIVE}, "ix_deliveries_leased"),
+        (rescue.EXPIRE.text, {"batch": 9, "clock": LIVE}, "ix_deliveries_waiting"),
+        (UNRUNG, {"batch": 9, "patience": 30, "clock": LIVE}, "ix_deliveries_waiting"),
     ],
 )
 async def test_what_is_stuck_is_found_through_its_partial_index(

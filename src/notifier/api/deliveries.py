@@ -4,10 +4,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from notifier.api.deps import PagingDep, Reader
+from notifier.api.deps import PagingDep, Reader, Writer
 from notifier.api.problems import documented
 from notifier.api.schemas.common import AwareInstant, Id, StorableText, write_cursor
-from notifier.api.schemas.delivery import AttemptRead, DeliveryDetail, DeliveryPage, DeliveryRead
+from notifier.api.schemas.delivery import (
+    AttemptRead,
+    DeliveryDetail,
+    DeliveryPage,
+    DeliveryRead,
+    HeldDecided,
+    HeldDecision,
+)
 from notifier.domain.delivery import Status
 from notifier.services import deliveries
 
@@ -37,6 +44,14 @@ async def page(
     found = await deliveries.page(ctx, filters=filters, after=paging.after, limit=paging.limit)
     items = [DeliveryRead.model_validate(row) for row in found.items]
     return DeliveryPage(items=items, next_cursor=write_cursor(found.next_after))
+
+
+@router.post("/held")
+async def decide_held(body: HeldDecision, ctx: Writer) -> HeldDecided:
+    """Release what is held, so that it goes out now, or skip it. What a blocked destination holds stays."""
+    filters = body.model_dump(exclude={"action"})
+    count = await deliveries.decide_held(ctx, release=body.action == "release", filters=filters)
+    return HeldDecided(count=count)
 
 
 @router.get("/{delivery_id}", responses=documented(404))

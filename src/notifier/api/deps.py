@@ -57,6 +57,7 @@ def _context(scope: str) -> Callable[..., Awaitable[Context]]:
 
 Reader = Annotated[Context, Depends(_context("read"), scope="function")]
 Writer = Annotated[Context, Depends(_context("write"), scope="function")]
+Admin = Annotated[Context, Depends(_context("admin"), scope="function")]
 
 
 class Paging:

@@ -3,7 +3,8 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from starlette.status import HTTP_201_CREATED, HTTP_202_ACCEPTED, HTTP_204_NO_CONTENT
+from starlette.responses import JSONResponse
+from starlette.status import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED, HTTP_204_NO_CONTENT
 
 from notifier.api.deps import IfMatch, PagingDep, Reader, Writer, etag
 from notifier.api.idempotency import Answer, OnceDep
@@ -11,15 +12,19 @@ from notifier.api.problems import documented
 from notifier.api.schemas.common import AwareInstant, Id, StorableText, write_cursor
 from notifier.api.schemas.delivery import DeliveriesQueued, DeliveryRead
 from notifier.api.schemas.notification import (
+    ExternalIdPath,
     NotificationCreate,
     NotificationPage,
+    NotificationPut,
     NotificationRead,
+    NotificationSaved,
     NotificationUpdate,
     Pause,
+    Resume,
     SendNow,
     Status,
 )
-from notifier.services import notifications
+from notifier.services import notifications, pausing, sending
 from notifier.services.notifications import Saved
 
 router = APIRouter(
@@ -28,11 +33,11 @@ router = APIRouter(
 
 
 def _answer(saved: Saved) -> Answer:
-    read = NotificationRead.of(saved.row, dict(saved.secrets))
+    read = NotificationSaved.of_saved(saved)
     return read, {**etag(read.revision), "Location": f"/v1/notifications/{read.id}"}
 
 
-@router.post("", status_code=HTTP_201_CREATED, response_model=NotificationRead, responses=documented(409))
+@router.post("", status_code=HTTP_201_CREATED, response_model=NotificationSaved, responses=documented(409))
 async def create(body: NotificationCreate, ctx: Writer, once: OnceDep) -> Response:
     """Add a notification. It is first due one period from now, or at `start_at`."""
 
@@ -40,6 +45,21 @@ async def create(body: NotificationCreate, ctx: Writer, once: OnceDep) -> Respon
         return _answer(await notifications.create(ctx, body.model_dump()))
 
     return await once(HTTP_201_CREATED, work)
+
+
+@router.put(
+    "/by-external-id/{external_id}",
+    response_model=NotificationSaved,
+    responses={201: {"model": NotificationSaved, "description": "Created"}, **documented(409, 412)},
+)
+async def put(
+    external_id: ExternalIdPath, body: NotificationPut, ctx: Writer, revision: IfMatch
+) -> JSONResponse:
+    """Create the notification with this external id, or replace it as a whole; a pause stays as it is."""
+    saved = await notifications.put(ctx, external_id, body.model_dump(), revision=revision)
+    read, headers = _answer(saved)
+    status = HTTP_201_CREATED if saved.created else HTTP_200_OK
+    return JSONResponse(read.model_dump(mode="json"), status, headers)
 
 
 @router.get("")
@@ -76,37 +96,42 @@ async def get(notification_id: str, ctx: Reader, response: Response) -> Notifica
 @router.patch("/{notification_id}", responses=documented(404, 409, 412))
 async def update(
     notification_id: str, body: NotificationUpdate, ctx: Writer, revision: IfMatch, response: Response
-) -> NotificationRead:
+) -> NotificationSaved:
     """Change the fields given. A changed schedule is due afresh, counted from now."""
     saved = await notifications.update(ctx, notification_id, body.changes(), revision=revision)
     response.headers.update(etag(saved.row.revision))
-    return NotificationRead.of(saved.row, dict(saved.secrets))
+    return NotificationSaved.of_saved(saved)
 
 
 @router.delete("/{notification_id}", status_code=HTTP_204_NO_CONTENT, responses=documented(404, 412))
-async def delete(notification_id: str, ctx: Writer, revision: IfMatch) -> None:
+async def delete(
+    notification_id: str,
+    ctx: Writer,
+    revision: IfMatch,
+    purge: Annotated[bool, Query(description="Erase its content too.")] = False,
+) -> None:
     """Delete it: nothing more is sent, its ledger is kept, its external id is free again."""
-    await notifications.delete(ctx, notification_id, revision=revision)
+    await notifications.delete(ctx, notification_id, revision=revision, purge=purge)
 
 
 @router.post("/{notification_id}/pause", responses=documented(404, 409, 412))
 async def pause(
     notification_id: str, ctx: Writer, revision: IfMatch, response: Response, body: Pause | None = None
 ) -> NotificationRead:
-    """Pause it. What is under way goes on; nothing new becomes due."""
-    row = await notifications.pause(
-        ctx, notification_id, reason=body.reason if body else None, revision=revision
-    )
+    """Pause it. What is under way goes on, unless canceled; nothing new becomes due."""
+    options = (body or Pause()).model_dump(exclude_unset=True)
+    row = await pausing.pause(ctx, notification_id, options, revision=revision)
     response.headers.update(etag(row.revision))
     return NotificationRead.of(row)
 
 
 @router.post("/{notification_id}/resume", responses=documented(404, 409, 412))
 async def resume(
-    notification_id: str, ctx: Writer, revision: IfMatch, response: Response
+    notification_id: str, ctx: Writer, revision: IfMatch, response: Response, body: Resume | None = None
 ) -> NotificationRead:
     """Resume it with the first slot after now; nothing is sent at once for the time it was paused."""
-    row = await notifications.resume(ctx, notification_id, revision=revision)
+    options = (body or Resume()).model_dump()
+    row = await pausing.resume(ctx, notification_id, **options, revision=revision)
     response.headers.update(etag(row.revision))
     return NotificationRead.of(row)
 
@@ -121,9 +146,8 @@ async def send(notification_id: str, ctx: Writer, once: OnceDep, body: SendNow |
     """Send it now, besides its schedule."""
 
     async def work() -> Answer:
-        rows = await notifications.send_now(
-            ctx, notification_id, reset_clock=body.reset_clock if body else False
-        )
+        options = (body or SendNow()).model_dump()
+        rows = await sending.send_now(ctx, notification_id, **options)
         return DeliveriesQueued(deliveries=[DeliveryRead.model_validate(row) for row in rows]), {}
 
     return await once(HTTP_202_ACCEPTED, work)

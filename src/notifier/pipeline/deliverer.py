@@ -9,14 +9,13 @@ import json
 import random
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy import Row
 
 from notifier import rendering
-from notifier.channels.registry import Registry
 from notifier.clock import monotonic
 from notifier.domain import schedule
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Status, Trigger
@@ -28,6 +27,7 @@ from notifier.storage.engine import Database
 
 log = structlog.get_logger(__name__)
 
+CLAIM_PAUSES = (0.5, 1.0, 2.0)
 TEST_TITLE = "Test message from notifier"
 TEST_BODY = "This is a test of the destination “{name}”. If you can read it, messages will arrive."
 
@@ -46,22 +46,34 @@ class Limits:
         return self.lease - self.longest_send
 
 
+class Sender(Protocol):
+    """What sends: a channel, or what stands in for it."""
+
+    async def send(self, envelope: Envelope) -> Outcome:
+        """Try once."""
+
+
+class Channels(Protocol):
+    """The channels by kind."""
+
+    def get(self, kind: str) -> Sender:
+        """Return what sends to destinations of `kind`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deliverer:
     """What every delivery needs."""
 
     database: Database
-    channels: Registry
+    channels: Channels
     cipher: Cipher
     waits: tuple[timedelta, ...]
     limits: Limits
 
     async def deliver(self, project_id: UUID, delivery_id: UUID) -> None:
         """Try one delivery once. Does nothing if it is not due, is another worker's, or has ended."""
-        started = monotonic()
         # 1. claim: the row says `sending` before anything leaves this process
-        async with self.database.transaction() as session:
-            claim = await claims.claim(session, project_id, delivery_id, uuid4(), self.limits.lease)
+        started, claim = await self._claim(project_id, delivery_id)
         if claim is None:
             return
         # 2. send, unless this process slept for so long that its lease could end first
@@ -73,6 +85,23 @@ class Deliverer:
         # 3. record, behind the fence of the lease
         finished = self._judge(claim, outcome, monotonic() - started)
         await self._record(claim, finished)
+
+    async def _claim(self, project_id: UUID, delivery_id: UUID) -> tuple[float, Row[Any] | None]:
+        """Return when the claim was begun (monotonic seconds), and the claim.
+
+        Nothing has been sent yet, so a database that is away for a moment may be asked again.
+        """
+        for pause in CLAIM_PAUSES:
+            try:
+                return monotonic(), await self._claim_once(project_id, delivery_id)
+            except Exception as error:
+                log.warning("claim.retry", delivery_id=str(delivery_id), error=repr(error))
+                await asyncio.sleep(pause)
+        return monotonic(), await self._claim_once(project_id, delivery_id)
+
+    async def _claim_once(self, project_id: UUID, delivery_id: UUID) -> Row[Any] | None:
+        async with self.database.transaction() as session:
+            return await claims.claim(session, project_id, delivery_id, uuid4(), self.limits.lease)
 
     async def _send(self, claim: Row[Any], seconds: float) -> Outcome:
         """Render and send; what cannot be rendered or sent is an outcome too.

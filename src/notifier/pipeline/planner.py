@@ -1,113 +1,77 @@
 """The sweep's first half: write the slots of due notifications into the ledger, then ring for them."""
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import structlog
 from sqlalchemy import Row
 
-from notifier.clock import new_id
-from notifier.domain import schedule
-from notifier.domain.delivery import Reason, Status, message_id
 from notifier.jobs import Job, Queue
+from notifier.pipeline import resumer
+from notifier.pipeline.plans import Plan
 from notifier.storage import planning
 from notifier.storage.engine import Database, Session
-from notifier.storage.planning import Move, NewDelivery
+from notifier.storage.tables import LIVE
 
 log = structlog.get_logger(__name__)
 
 SCHEDULER = "scheduler"
-MOST_MISSED_RECORDED = 100
-UNPLANNABLE_DELAY = timedelta(hours=1)
 FIRST_RING = 1
 
 
-@dataclass(slots=True)
-class Plan:
-    """What one batch will write. `destinations` is by (project id, notification id)."""
-
-    destinations: dict[tuple[UUID, UUID], list[UUID]]
-    deliveries: list[NewDelivery] = field(default_factory=list)
-    moves: list[Move] = field(default_factory=list)
-
-
-async def sweep(database: Database, queue: Queue, *, batch: int) -> int:
+async def sweep(
+    database: Database, queue: Queue | None, *, batch: int, hold_before: datetime | None = None
+) -> int:
     """Plan all that is due, a transaction per batch; return the number of notifications planned.
 
-    Any number of sweeps may run at once: each takes rows that no other holds.
+    Any number of sweeps may run at once: each takes rows that no other holds. Without a queue nobody is rung
+    for. Slots before `hold_before` are held for a decision instead of being sent.
     """
+    await resumer.resume_due(database, batch=batch)
     planned = 0
     while True:
         async with database.transaction() as session:
-            taken = await _plan_batch(session, queue, batch)
+            taken = await _plan_batch(session, queue, batch, hold_before)
         planned += taken
         if taken < batch:
             return planned
 
 
-async def _plan_batch(session: Session, queue: Queue, batch: int) -> int:
+async def _plan_batch(session: Session, queue: Queue | None, batch: int, hold_before: datetime | None) -> int:
     """Plan up to `batch` notifications; the ring follows the commit, so no job precedes its row."""
-    rows = await planning.take_due(session, batch)
-    plan = Plan(await planning.destinations_of(session, rows))
-    for row in rows:
-        _plan_row(row, plan)
+    due = await planning.take_due(session, batch)
+    moved = await planning.take_moved(session, batch)
+    plan = await _plan(session, due, moved, hold_before)
     written = await planning.add_slots(session, plan.deliveries)
     await planning.move_on(session, plan.moves)
-    await planning.beat(session, SCHEDULER)
-    if written:
-        jobs = [Job(project_id, delivery_id, FIRST_RING) for project_id, delivery_id in written]
+    if session.clock.id == LIVE:
+        await planning.beat(session, SCHEDULER)
+    jobs = [Job(project_id, delivery_id, FIRST_RING) for project_id, delivery_id in written]
+    if queue is not None and jobs:
         session.after_commit(lambda: queue.ring(jobs))
-    return len(rows)
+    return max(len(due), len(moved))
 
 
-def _plan_row(row: Row[Any], plan: Plan) -> None:
-    """Add one notification to the plan; one that cannot be planned must not stop the others."""
+async def _plan(
+    session: Session, due: Sequence[Row[Any]], moved: Sequence[Row[Any]], hold_before: datetime | None
+) -> Plan:
+    plan = Plan(
+        await planning.destinations_of(session, [*due, *moved]),
+        await planning.exceptions_of(session, due),
+        hold_before,
+    )
+    for row in due:
+        _try(plan.add_due, row, plan.put_off)
+    for row in moved:
+        _try(plan.add_moved, row, plan.put_off)
+    return plan
+
+
+def _try(add: Callable[[Row[Any]], None], row: Row[Any], put_off: Callable[[Row[Any]], None]) -> None:
+    """Add a row to the plan; one that cannot be planned must not stop the others."""
     try:
-        _plan_slots(row, plan)
+        add(row)
     except Exception:
         log.exception("notification.unplannable", notification_id=str(row.id))
-        _put_off(row, plan)
-
-
-def _plan_slots(row: Row[Any], plan: Plan) -> None:
-    """Send the newest of the slots that have come due; the older ones were missed."""
-    rule = schedule.parse(row.schedule)
-    due = schedule.missed(
-        rule, first_due=row.next_due_at, now=row.now, anchor=row.anchor_at, keep=MOST_MISSED_RECORDED
-    )
-    next_due_at = schedule.next_slot(rule, after=due.latest, anchor=row.anchor_at)
-    sent = _deliveries(row, plan, scheduled_for=due.latest, expires_at=next_due_at)
-    for slot in due.older:
-        gone = _deliveries(row, plan, scheduled_for=slot, expires_at=None)
-        plan.deliveries += [replace(one, status=Status.MISSED, reason=Reason.COALESCED) for one in gone]
-    plan.deliveries += sent
-    plan.moves.append(Move(row.project_id, row.id, row.revision, due.latest, next_due_at))
-
-
-def _put_off(row: Row[Any], plan: Plan) -> None:
-    """Record the slot as failed and look at the notification again later."""
-    failed = _deliveries(row, plan, scheduled_for=row.next_due_at, expires_at=None)
-    plan.deliveries += [replace(one, status=Status.FAILED, reason=Reason.PLANNING_ERROR) for one in failed]
-    later = row.now + UNPLANNABLE_DELAY
-    plan.moves.append(Move(row.project_id, row.id, row.revision, row.next_due_at, later))
-
-
-def _deliveries(
-    row: Row[Any], plan: Plan, *, scheduled_for: datetime, expires_at: datetime | None
-) -> list[NewDelivery]:
-    """Return one pending delivery per destination."""
-    return [
-        NewDelivery(
-            row.project_id,
-            new_id(),
-            row.id,
-            row.revision,
-            destination_id,
-            scheduled_for,
-            expires_at,
-            message_id(row.id, destination_id, scheduled_for),
-        )
-        for destination_id in plan.destinations.get((row.project_id, row.id), [])
-    ]
+        put_off(row)

@@ -29,12 +29,17 @@ async def run(database: Database, queue: Queue) -> Rescued:
     """Make one pass. Every part is safe to run at the same time elsewhere."""
     async with database.transaction() as session:
         freed = await rescue.break_leases(session, BATCH)
-    async with database.transaction() as session:
-        expired = await rescue.expire(session, BATCH)
+    expired = await expire(database)
     rescued = Rescued(freed, expired, await _ring_again(database, queue))
     if any((rescued.freed, rescued.expired)):
         log.warning("deliveries.rescued", freed=freed, expired=expired, rung=rescued.rung)
     return rescued
+
+
+async def expire(database: Database) -> int:
+    """End waiting deliveries whose next slot has begun; return how many."""
+    async with database.transaction() as session:
+        return await rescue.expire(session, BATCH)
 
 
 async def forget(database: Database) -> None:

@@ -5,20 +5,25 @@ from datetime import datetime
 from notifier.domain.errors import Forbidden, Unauthenticated
 from notifier.services.context import Caller
 from notifier.storage import access
-from notifier.storage.engine import Session
+from notifier.storage.engine import Clock, Session
 
 GRANTS = {"read": {"read", "write", "admin"}, "write": {"write", "admin"}, "admin": {"admin"}}
 """For each scope a call may need, the scopes of a key that suffice."""
 
 
 async def authenticate(session: Session, key: str | None) -> tuple[Caller, datetime]:
-    """Return the caller that `key` stands for, and the database's now. Raises Unauthenticated."""
+    """Return the caller that `key` stands for, and what its project's clock says. Raises Unauthenticated.
+
+    For a test project the session follows that clock from here on.
+    """
     if not key:
         raise Unauthenticated("Send an API key: `Authorization: Bearer <key>`.")
     row = await access.find_key(session, key)
     if row is None:
         raise Unauthenticated("The API key is not valid.")
-    return Caller(row.project_id, row.name, frozenset(row.scopes)), row.now
+    if row.clock_at is not None:
+        await session.follow(Clock(row.project_id, row.clock_at))
+    return Caller(row.project_id, row.name, frozenset(row.scopes)), row.clock_at or row.now
 
 
 def require(caller: Caller, scope: str) -> None:

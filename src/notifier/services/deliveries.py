@@ -21,6 +21,11 @@ async def get(ctx: Context, delivery_id: str) -> tuple[Row[Any], Sequence[Row[An
     return row, await deliveries.attempts_of(ctx.session, ctx.project_id, wanted)
 
 
+async def decide_held(ctx: Context, *, release: bool, filters: Mapping[str, Any]) -> int:
+    """Release or skip what is held; return how many deliveries that were."""
+    return await deliveries.decide_held(ctx.session, ctx.project_id, release=release, filters=filters)
+
+
 async def page(ctx: Context, *, filters: Mapping[str, Any], after: UUID | None, limit: int) -> Page:
     """Return a page of the ledger, newest first."""
     return await deliveries.page(ctx.session, ctx.project_id, filters=filters, after=after, limit=limit)

@@ -1,14 +1,17 @@
 """Projects and API keys."""
 
 import hashlib
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from notifier.clock import new_id
 from notifier.storage.engine import Session
+from notifier.storage.paging import Page, fetch_page
 from notifier.storage.tables import api_keys, projects
 
 DEFAULT_PROJECT = UUID(int=0)
@@ -42,8 +45,76 @@ async def ensure_bootstrap_key(session: Session, key: str) -> None:
     )
 
 
+KEY = (
+    api_keys.c.project_id,
+    api_keys.c.id,
+    api_keys.c.name,
+    api_keys.c.scopes,
+    api_keys.c.revoked_at,
+    api_keys.c.created_at,
+)
+
+
 async def find_key(session: Session, key: str) -> Row[Any] | None:
-    """Return project_id, name and scopes of a valid key, and the database's `now`; or None."""
-    columns = (api_keys.c.project_id, api_keys.c.name, api_keys.c.scopes, func.now().label("now"))
-    statement = select(*columns).where(api_keys.c.key_hash == hash_key(key), api_keys.c.revoked_at.is_(None))
+    """Return project_id, name and scopes of a valid key, and what its project's clock says; or None.
+
+    `clock_at` is None for a live project, which goes by the database's `now`.
+    """
+    statement = (
+        select(
+            api_keys.c.project_id,
+            api_keys.c.name,
+            api_keys.c.scopes,
+            projects.c.clock_at,
+            func.now().label("now"),
+        )
+        .join(projects, projects.c.id == api_keys.c.project_id)
+        .where(api_keys.c.key_hash == hash_key(key), api_keys.c.revoked_at.is_(None))
+    )
     return (await session.execute(statement)).one_or_none()
+
+
+async def add_project(session: Session, values: Mapping[str, Any]) -> Row[Any]:
+    """Store a project and return it; a test project's clock begins at `clock_at`."""
+    return (await session.execute(insert(projects).values(**values).returning(projects))).one()
+
+
+async def projects_page(session: Session, *, after: UUID | None, limit: int) -> Page:
+    """Return a page of all projects, newest first."""
+    return await fetch_page(session, select(projects), key=projects.c.id, after=after, limit=limit)
+
+
+async def add_key(session: Session, values: Mapping[str, Any], key: str) -> Row[Any] | None:
+    """Store an API key and return it, or None if the project has one with this name."""
+    statement = (
+        insert(api_keys)
+        .values(**values, key_hash=hash_key(key))
+        .on_conflict_do_nothing(index_elements=[api_keys.c.project_id, api_keys.c.name])
+    )
+    return (await session.execute(statement.returning(*KEY))).one_or_none()
+
+
+async def keys_page(session: Session, project_id: UUID, *, after: UUID | None, limit: int) -> Page:
+    """Return a page of the project's keys, newest first, the revoked ones too."""
+    statement = select(*KEY).where(api_keys.c.project_id == project_id)
+    return await fetch_page(session, statement, key=api_keys.c.id, after=after, limit=limit)
+
+
+async def revoke_key(session: Session, project_id: UUID, key_id: UUID) -> bool:
+    """Let a key open nothing any more; return whether there was such a key."""
+    statement = (
+        update(api_keys)
+        .where(api_keys.c.project_id == project_id, api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+    )
+    return bool((await session.execute(statement)).rowcount)
+
+
+async def move_clock(session: Session, project_id: UUID, *, seen: datetime, to: datetime) -> bool:
+    """Set a test project's clock if it still stands where it was `seen`; return whether it did."""
+    statement = (
+        update(projects)
+        .where(projects.c.id == project_id, projects.c.mode == "test", projects.c.clock_at == seen)
+        .values(clock_at=to)
+    )
+    return bool((await session.execute(statement)).rowcount)

@@ -15,26 +15,27 @@ CLAIM = text("""
 WITH claimed AS (
   UPDATE deliveries
   SET status = 'sending', attempts_made = attempts_made + 1, next_attempt_at = NULL,
-      lease_token = :token, lease_expires_at = now() + make_interval(secs => :lease),
-      first_attempt_at = coalesce(first_attempt_at, now())
-  WHERE project_id = :project_id AND id = :id AND status IN ('pending', 'retrying')
-    AND next_attempt_at <= now() AND (expires_at IS NULL OR now() < expires_at)
+      lease_token = :token, lease_expires_at = clock_now() + make_interval(secs => :lease),
+      first_attempt_at = coalesce(first_attempt_at, clock_now())
+  WHERE project_id = :project_id AND id = :id AND clock = :clock AND status IN ('pending', 'retrying')
+    AND next_attempt_at <= clock_now() AND (expires_at IS NULL OR clock_now() < expires_at)
   RETURNING *
 ), attempt AS (
   INSERT INTO attempts (project_id, delivery_id, number, started_at)
-  SELECT project_id, id, attempts_made, now() FROM claimed
+  SELECT project_id, id, attempts_made, clock_now() FROM claimed
 )
 SELECT
   claimed.project_id, claimed.id, claimed.notification_id, claimed.destination_id, claimed.trigger,
   claimed.scheduled_for, claimed.expires_at, claimed.message_id, claimed.attempts_made,
-  claimed.lease_token, claimed.first_attempt_at, now() AS claimed_at,
-  r.title, r.body, r.data, r.schedule, n.external_id,
+  claimed.lease_token, claimed.first_attempt_at, clock_now() AS claimed_at,
+  coalesce(x.title, r.title) AS title, coalesce(x.body, r.body) AS body, r.data, r.schedule, n.external_id,
   d.kind, d.name AS destination_name, d.config, d.sealed_config, d.secrets
 FROM claimed
 JOIN destinations AS d ON d.project_id = claimed.project_id AND d.id = claimed.destination_id
 LEFT JOIN notifications AS n ON n.project_id = claimed.project_id AND n.id = claimed.notification_id
 LEFT JOIN notification_revisions AS r ON r.project_id = claimed.project_id
   AND r.notification_id = claimed.notification_id AND r.revision = claimed.revision
+LEFT JOIN notification_exceptions AS x ON x.project_id = claimed.project_id AND x.id = claimed.exception_id
 """)
 
 RECORD_ATTEMPT = """
@@ -63,7 +64,7 @@ clock AS (
       anchor_at = CASE WHEN {MOVES} THEN greatest(n.anchor_at, done.finished_at) ELSE n.anchor_at END,
       next_due_at = CASE WHEN {MOVES}
         THEN CASE WHEN {END} IS NULL OR {NEXT_DUE} <= {END} THEN {NEXT_DUE} END ELSE n.next_due_at END,
-      completed_at = CASE WHEN {MOVES} AND {NEXT_DUE} > {END} THEN now() ELSE n.completed_at END
+      completed_at = CASE WHEN {MOVES} AND {NEXT_DUE} > {END} THEN clock_now() ELSE n.completed_at END
   FROM done
   WHERE done.status = 'delivered' AND n.project_id = done.project_id AND n.id = done.notification_id
 )"""
@@ -71,8 +72,8 @@ clock AS (
 WRITE_OUTCOME = """
 UPDATE deliveries
 SET status = :status, reason = :reason, unknown_streak = 0,
-    next_attempt_at = now() + make_interval(secs => :wait), enqueued_at = NULL,
-    finished_at = CASE WHEN :wait IS NULL THEN now() END,
+    next_attempt_at = clock_now() + make_interval(secs => :wait), enqueued_at = NULL,
+    finished_at = CASE WHEN :wait IS NULL THEN clock_now() END,
     lease_token = NULL, lease_expires_at = NULL
 """
 
@@ -109,7 +110,7 @@ WITH back AS (
   UPDATE deliveries
   SET status = CASE WHEN attempts_made > 1 THEN 'retrying' ELSE 'pending' END,
       first_attempt_at = CASE WHEN attempts_made > 1 THEN first_attempt_at END,
-      attempts_made = attempts_made - 1, next_attempt_at = now(), enqueued_at = NULL,
+      attempts_made = attempts_made - 1, next_attempt_at = clock_now(), enqueued_at = NULL,
       lease_token = NULL, lease_expires_at = NULL
   WHERE project_id = :project_id AND id = :id AND status = 'sending' AND lease_token = :token
   RETURNING project_id, id, attempts_made
@@ -122,7 +123,7 @@ WHERE a.project_id = back.project_id AND a.delivery_id = back.id AND a.number = 
 BLOCK_DESTINATION = text("""
 WITH blocked AS (
   UPDATE destinations
-  SET blocked_at = now(), blocked_reason = :reason, revision = revision + 1, updated_at = now()
+  SET blocked_at = clock_now(), blocked_reason = :reason, revision = revision + 1, updated_at = clock_now()
   WHERE project_id = :project_id AND id = :id AND blocked_at IS NULL
   RETURNING project_id, id
 )
@@ -172,7 +173,13 @@ async def claim(
     session: Session, project_id: UUID, delivery_id: UUID, token: UUID, lease: float
 ) -> Row[Any] | None:
     """Take the delivery for one attempt and `lease` seconds; None: not due, expired, taken, or ended."""
-    parameters = {"project_id": project_id, "id": delivery_id, "token": token, "lease": lease}
+    parameters = {
+        "project_id": project_id,
+        "id": delivery_id,
+        "clock": session.clock.id,
+        "token": token,
+        "lease": lease,
+    }
     return (await session.execute(CLAIM, parameters)).one_or_none()
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, func, insert, select, update
 from notifier.domain.delivery import CLAIMABLE, Reason, Status
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
-from notifier.storage.tables import attempts, deliveries
+from notifier.storage.tables import attempts, clock_now, deliveries, destinations
 
 LATE_BY = func.extract("epoch", deliveries.c.first_attempt_at - deliveries.c.scheduled_for)
 READ = (
@@ -25,6 +25,8 @@ READ = (
     deliveries.c.finished_at,
     deliveries.c.message_id,
     deliveries.c.revision,
+    deliveries.c.slot_count,
+    deliveries.c.range_end,
     deliveries.c.created_at,
     LATE_BY.label("late_by_seconds"),
 )
@@ -32,7 +34,12 @@ READ = (
 
 async def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[Row[Any]]:
     """Store deliveries that are to be sent at once, and return them in the order given."""
-    now = {"next_attempt_at": func.now(), "enqueued_at": func.now(), "status": Status.PENDING}
+    now = {
+        "next_attempt_at": clock_now(),
+        "enqueued_at": clock_now(),
+        "status": Status.PENDING,
+        "clock": session.clock.id,
+    }
     statement = insert(deliveries).values([{**row, **now} for row in rows]).returning(*READ)
     stored = {row.id: row for row in await session.execute(statement)}
     return [stored[row["id"]] for row in rows]
@@ -74,15 +81,46 @@ def _conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
     return [makers[name](value) for name, value in filters.items() if value is not None]
 
 
-async def cancel_unstarted(session: Session, project_id: UUID, notification_id: UUID, reason: Reason) -> None:
-    """Cancel what no worker holds at this moment; a message that is being sent right now still goes out."""
+async def decide_held(
+    session: Session, project_id: UUID, *, release: bool, filters: Mapping[str, Any]
+) -> int:
+    """Send what is held, unless its destination is still blocked, or skip it; return how many."""
+    released = {"status": Status.PENDING, "reason": None, "next_attempt_at": clock_now(), "expires_at": None}
+    skipped = {"status": Status.SKIPPED, "finished_at": clock_now()}
     statement = (
         update(deliveries)
         .where(
-            deliveries.c.project_id == project_id,
-            deliveries.c.notification_id == notification_id,
-            deliveries.c.status.in_([*CLAIMABLE, Status.HELD]),
+            deliveries.c.project_id == project_id, deliveries.c.status == Status.HELD, *_conditions(filters)
         )
-        .values(status=Status.CANCELED, reason=reason, finished_at=func.now(), next_attempt_at=None)
+        .values(**(released if release else skipped))
+    )
+    if release:
+        statement = statement.where(
+            destinations.c.project_id == deliveries.c.project_id,
+            destinations.c.id == deliveries.c.destination_id,
+            destinations.c.blocked_at.is_(None),
+        )
+    return (await session.execute(statement)).rowcount
+
+
+async def cancel_unstarted(session: Session, project_id: UUID, notification_id: UUID, reason: Reason) -> None:
+    """Cancel what no worker holds at this moment; a message that is being sent right now still goes out."""
+    await _cancel(session, project_id, deliveries.c.notification_id == notification_id, reason)
+
+
+async def cancel_unstarted_to(
+    session: Session, project_id: UUID, destination_id: UUID, reason: Reason
+) -> None:
+    """Cancel what waits for a destination."""
+    await _cancel(session, project_id, deliveries.c.destination_id == destination_id, reason)
+
+
+async def _cancel(session: Session, project_id: UUID, which: ColumnElement[bool], reason: Reason) -> None:
+    statement = (
+        update(deliveries)
+        .where(
+            deliveries.c.project_id == project_id, which, deliveries.c.status.in_([*CLAIMABLE, Status.HELD])
+        )
+        .values(status=Status.CANCELED, reason=reason, finished_at=clock_now(), next_attempt_at=None)
     )
     await session.execute(statement)

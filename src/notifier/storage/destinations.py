@@ -8,7 +8,13 @@ from sqlalchemy import ARRAY, Row, Text, bindparam, func, insert, select, text, 
 
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
-from notifier.storage.tables import deliveries, destinations, notification_destinations, notifications
+from notifier.storage.tables import (
+    clock_now,
+    deliveries,
+    destinations,
+    notification_destinations,
+    notifications,
+)
 
 READ = (
     destinations.c.project_id,
@@ -29,7 +35,7 @@ ALIVE = destinations.c.deleted_at.is_(None)
 
 async def add(session: Session, values: Mapping[str, Any]) -> Row[Any]:
     """Store a new destination and return it."""
-    statement = insert(destinations).values(**values, updated_at=func.now()).returning(*READ)
+    statement = insert(destinations).values(**values, updated_at=clock_now()).returning(*READ)
     return (await session.execute(statement)).one()
 
 
@@ -100,7 +106,7 @@ async def change(
     statement = (
         update(destinations)
         .where(destinations.c.project_id == project_id, destinations.c.id == destination_id)
-        .values(**values, revision=destinations.c.revision + 1, updated_at=func.now())
+        .values(**values, revision=destinations.c.revision + 1, updated_at=clock_now())
         .returning(*READ)
     )
     return (await session.execute(statement)).one()
@@ -135,6 +141,6 @@ async def release_held(session: Session, project_id: UUID, destination_id: UUID)
             deliveries.c.destination_id == destination_id,
             deliveries.c.status == "held",
         )
-        .values(status="pending", next_attempt_at=func.now(), enqueued_at=None)
+        .values(status="pending", next_attempt_at=clock_now(), enqueued_at=None)
     )
     await session.execute(statement)

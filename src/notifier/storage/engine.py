@@ -2,16 +2,25 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from copy import copy
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
-from sqlalchemy import CursorResult, Executable
+from sqlalchemy import CursorResult, Executable, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from notifier.storage.tables import LIVE
 
 log = structlog.get_logger(__name__)
 
 Hook = Callable[[], Awaitable[object]]
+
+CONNECT_SECONDS = 10
+"""More than a resolver waits for an answer that was lost."""
 
 CONNECTION_LIMITS = {
     "timezone": "UTC",
@@ -22,11 +31,20 @@ CONNECTION_LIMITS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The clock that a transaction follows: the database's (`LIVE`), or a test project's, at `now` (UTC)."""
+
+    id: UUID = LIVE
+    now: datetime | None = None
+
+
 class Session:
     """One open transaction, and what to do once it has committed."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+        self.clock = Clock()
         self._hooks: list[Hook] = []
 
     async def execute(
@@ -34,6 +52,12 @@ class Session:
     ) -> CursorResult[Any]:
         """Run one statement in the transaction."""
         return await self._connection.execute(statement, parameters)
+
+    async def follow(self, clock: Clock) -> None:
+        """Have SQL's `clock_now()` answer with this clock until the transaction ends."""
+        self.clock = clock
+        if clock.now is not None:
+            await self.execute(select(func.set_config("notifier.now", clock.now.isoformat(), True)))
 
     def after_commit(self, hook: Hook) -> None:
         """Have `hook` awaited after the commit; dropped on rollback. Its failure is logged, not raised."""
@@ -49,16 +73,17 @@ class Session:
 
 
 class Database:
-    """A pool of connections to one PostgreSQL database."""
+    """A pool of connections to one PostgreSQL database, whose transactions follow `clock`."""
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.clock = Clock()
         self.engine: AsyncEngine = create_async_engine(
             async_url(url),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=5,
             pool_pre_ping=True,
-            connect_args={"server_settings": CONNECTION_LIMITS, "timeout": 5},
+            connect_args={"server_settings": CONNECTION_LIMITS, "timeout": CONNECT_SECONDS},
         )
 
     @asynccontextmanager
@@ -66,9 +91,21 @@ class Database:
         """Yield a session; commit at the end, roll back on any error, then run the hooks."""
         async with self.engine.connect() as connection:
             session = Session(connection)
+            await session.follow(self.clock)
             yield session
             await connection.commit()
         await session.run_hooks()
+
+    async def check(self) -> None:
+        """Raise unless the database answers; leaves a connection in the pool."""
+        async with self.transaction() as session:
+            await session.execute(select(1))
+
+    def following(self, clock: Clock) -> "Database":
+        """Return the same database, its transactions following another clock."""
+        other = copy(self)
+        other.clock = clock
+        return other
 
     async def aclose(self) -> None:
         """Close all connections."""

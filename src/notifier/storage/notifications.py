@@ -5,14 +5,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
 from notifier.storage.tables import (
+    clock_now,
     destinations,
     notification_destinations,
+    notification_exceptions,
     notification_revisions,
     notifications,
 )
@@ -51,7 +53,9 @@ def _select() -> Select[Any]:
 
 async def add(session: Session, values: Mapping[str, Any], *, changed_by: str) -> None:
     """Store a new notification and its first revision. Raises IntegrityError on a taken external id."""
-    await session.execute(insert(notifications).values(**values, updated_at=func.now()))
+    await session.execute(
+        insert(notifications).values(**values, clock=session.clock.id, updated_at=clock_now())
+    )
     await _record_revision(session, values["project_id"], values["id"], changed_by)
 
 
@@ -81,6 +85,12 @@ async def id_of_external(session: Session, project_id: UUID, external_id: str) -
     return (await session.execute(statement)).scalar_one_or_none()
 
 
+async def lock_external_id(session: Session, project_id: UUID, external_id: str) -> None:
+    """Have others who put under this external id wait until the commit."""
+    lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 1))")
+    await session.execute(lock, {"what": f"{project_id}/{external_id}"})
+
+
 async def change(
     session: Session, project_id: UUID, notification_id: UUID, values: Mapping[str, Any], *, changed_by: str
 ) -> None:
@@ -88,7 +98,7 @@ async def change(
     statement = (
         update(notifications)
         .where(notifications.c.project_id == project_id, notifications.c.id == notification_id)
-        .values(**values, revision=notifications.c.revision + 1, updated_at=func.now())
+        .values(**values, revision=notifications.c.revision + 1, updated_at=clock_now())
     )
     await session.execute(statement)
     await _record_revision(session, project_id, notification_id, changed_by)
@@ -124,6 +134,25 @@ async def set_destinations(
         for n, one in enumerate(ids)
     ]
     await session.execute(insert(uses).values(rows))
+
+
+async def erase(session: Session, project_id: UUID, notification_id: UUID) -> None:
+    """Overwrite the content of a notification, its history and its exceptions; the ledger's rows stay."""
+    nothing = {"title": "", "body": "", "data": {}}
+    for table, key in ((notifications, "id"), (notification_revisions, "notification_id")):
+        await session.execute(
+            update(table)
+            .where(table.c.project_id == project_id, table.c[key] == notification_id)
+            .values(**nothing)
+        )
+    await session.execute(
+        update(notification_exceptions)
+        .where(
+            notification_exceptions.c.project_id == project_id,
+            notification_exceptions.c.notification_id == notification_id,
+        )
+        .values(title=None, body=None)
+    )
 
 
 async def page(

@@ -6,21 +6,22 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, Integer, Row, Text, Uuid, bindparam, text
+from sqlalchemy import ARRAY, DateTime, Integer, Row, Text, Uuid, bindparam, select, text
 
 from notifier.domain.delivery import Status
 from notifier.storage.engine import Session
+from notifier.storage.tables import clock_now
 
 TAKE_DUE = text("""
 WITH due AS MATERIALIZED (
-  SELECT project_id, id, revision, schedule, anchor_at, next_due_at
+  SELECT project_id, id, revision, schedule, anchor_at, next_due_at, slots_sent
   FROM notifications
-  WHERE status = 'active' AND next_due_at <= now()
+  WHERE clock = :clock AND status = 'active' AND next_due_at <= clock_now()
   ORDER BY next_due_at
   LIMIT :batch
   FOR UPDATE SKIP LOCKED
 )
-SELECT due.*, now() AS now FROM due
+SELECT due.*, clock_now() AS now FROM due
 """)
 
 # A statement of its own: what it sees is newer than the locks, so it fits the revisions just read.
@@ -31,27 +32,52 @@ WHERE (project_id, notification_id) IN (SELECT * FROM unnest(:project_ids, :ids)
 GROUP BY project_id, notification_id
 """).bindparams(bindparam("project_ids", type_=ARRAY(Uuid)), bindparam("ids", type_=ARRAY(Uuid)))
 
+EXCEPTIONS = text("""
+SELECT project_id, notification_id, id, slot_at, action
+FROM notification_exceptions
+WHERE (project_id, notification_id) IN (SELECT * FROM unnest(:project_ids, :ids)) AND deleted_at IS NULL
+""").bindparams(bindparam("project_ids", type_=ARRAY(Uuid)), bindparam("ids", type_=ARRAY(Uuid)))
+
+# Slots that a user moved to another instant are planned by themselves; the rule goes its own way.
+TAKE_MOVED = text("""
+WITH moved AS MATERIALIZED (
+  SELECT x.project_id, x.id AS exception_id, x.notification_id, x.move_to
+  FROM notification_exceptions AS x
+  JOIN notifications AS n ON n.project_id = x.project_id AND n.id = x.notification_id
+  WHERE x.clock = :clock AND x.planned_at IS NULL AND x.deleted_at IS NULL AND x.move_to <= clock_now()
+    AND n.status = 'active'
+  ORDER BY x.move_to
+  LIMIT :batch
+  FOR UPDATE OF x SKIP LOCKED
+), planned AS (
+  UPDATE notification_exceptions AS x SET planned_at = clock_now() FROM moved
+  WHERE x.project_id = moved.project_id AND x.id = moved.exception_id
+)
+SELECT n.project_id, n.id, n.revision, n.schedule, n.anchor_at, moved.move_to, moved.exception_id
+FROM moved JOIN notifications AS n ON n.project_id = moved.project_id AND n.id = moved.notification_id
+""")
+
 # A destination that is blocked gets its deliveries held. Rows that the schema has already are left alone:
 # a slot exists once per destination.
 ADD_SLOTS = text("""
 INSERT INTO deliveries (
-  project_id, id, notification_id, revision, destination_id, trigger, scheduled_for, expires_at,
-  message_id, status, reason, next_attempt_at, enqueued_at, finished_at
+  project_id, id, notification_id, revision, destination_id, clock, trigger, scheduled_for, expires_at,
+  message_id, slot_count, range_end, exception_id, status, reason, next_attempt_at, enqueued_at, finished_at
 )
 SELECT
-  new.project_id, new.id, new.notification_id, new.revision, new.destination_id, 'schedule',
-  new.scheduled_for, new.expires_at, new.message_id,
+  new.project_id, new.id, new.notification_id, new.revision, new.destination_id, :clock, 'schedule',
+  new.scheduled_for, new.expires_at, new.message_id, new.slot_count, new.range_end, new.exception_id,
   CASE WHEN new.status = 'pending' AND d.blocked_at IS NOT NULL THEN 'held' ELSE new.status END,
   new.reason,
-  CASE WHEN new.status = 'pending' AND d.blocked_at IS NULL THEN now() END,
-  CASE WHEN new.status = 'pending' AND d.blocked_at IS NULL THEN now() END,
-  CASE WHEN new.status <> 'pending' THEN now() END
+  CASE WHEN new.status = 'pending' AND d.blocked_at IS NULL THEN clock_now() END,
+  CASE WHEN new.status = 'pending' AND d.blocked_at IS NULL THEN clock_now() END,
+  CASE WHEN new.status NOT IN ('pending', 'held') THEN clock_now() END
 FROM unnest(
   :project_ids, :ids, :notification_ids, :revisions, :destination_ids, :scheduled_fors, :expires_ats,
-  :message_ids, :statuses, :reasons
+  :message_ids, :statuses, :reasons, :slot_counts, :range_ends, :exception_ids
 ) AS new (
   project_id, id, notification_id, revision, destination_id, scheduled_for, expires_at, message_id, status,
-  reason
+  reason, slot_count, range_end, exception_id
 )
 JOIN destinations AS d ON d.project_id = new.project_id AND d.id = new.destination_id
 ON CONFLICT (project_id, notification_id, destination_id, scheduled_for) WHERE trigger = 'schedule' DO NOTHING
@@ -67,15 +93,19 @@ RETURNING project_id, id, status
     bindparam("message_ids", type_=ARRAY(Text)),
     bindparam("statuses", type_=ARRAY(Text)),
     bindparam("reasons", type_=ARRAY(Text)),
+    bindparam("slot_counts", type_=ARRAY(Integer)),
+    bindparam("range_ends", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("exception_ids", type_=ARRAY(Uuid)),
 )
 
 MOVE_ON = text("""
 UPDATE notifications AS n
 SET last_slot_at = moved.last_slot_at,
     next_due_at = moved.next_due_at,
-    completed_at = CASE WHEN moved.next_due_at IS NULL THEN now() END
-FROM unnest(:project_ids, :ids, :revisions, :last_slot_ats, :next_due_ats)
-  AS moved (project_id, id, revision, last_slot_at, next_due_at)
+    slots_sent = n.slots_sent + moved.sent,
+    completed_at = CASE WHEN moved.next_due_at IS NULL THEN clock_now() END
+FROM unnest(:project_ids, :ids, :revisions, :last_slot_ats, :next_due_ats, :sents)
+  AS moved (project_id, id, revision, last_slot_at, next_due_at, sent)
 WHERE n.project_id = moved.project_id AND n.id = moved.id AND n.revision = moved.revision
 """).bindparams(
     bindparam("project_ids", type_=ARRAY(Uuid)),
@@ -83,6 +113,7 @@ WHERE n.project_id = moved.project_id AND n.id = moved.id AND n.revision = moved
     bindparam("revisions", type_=ARRAY(Integer)),
     bindparam("last_slot_ats", type_=ARRAY(DateTime(timezone=True))),
     bindparam("next_due_ats", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("sents", type_=ARRAY(Integer)),
 )
 
 BEAT = text("""
@@ -93,7 +124,10 @@ ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """One row for the ledger: `pending`, or ended at once with a reason."""
+    """One row for the ledger: `pending`, `held`, or ended at once with a reason.
+
+    `slot_count` over 1 makes it a range, from `scheduled_for` to `range_end`.
+    """
 
     project_id: UUID
     id: UUID
@@ -105,22 +139,29 @@ class NewDelivery:
     message_id: str
     status: str = Status.PENDING
     reason: str | None = None
+    slot_count: int = 1
+    range_end: datetime | None = None
+    exception_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Where a planned notification stands now; without `next_due_at` it is completed."""
+    """Where a planned notification stands now; without `next_due_at` it is completed.
+
+    `sent` is how many of its slots were taken up to be sent.
+    """
 
     project_id: UUID
     id: UUID
     revision: int
     last_slot_at: datetime
     next_due_at: datetime | None
+    sent: int = 0
 
 
 async def take_due(session: Session, batch: int) -> Sequence[Row[Any]]:
     """Lock and return up to `batch` due notifications that no other planner holds, oldest first."""
-    return (await session.execute(TAKE_DUE, {"batch": batch})).all()
+    return (await session.execute(TAKE_DUE, {"batch": batch, "clock": session.clock.id})).all()
 
 
 async def destinations_of(session: Session, due: Sequence[Row[Any]]) -> dict[tuple[UUID, UUID], list[UUID]]:
@@ -130,11 +171,25 @@ async def destinations_of(session: Session, due: Sequence[Row[Any]]) -> dict[tup
     return {(row.project_id, row.notification_id): row.ids for row in rows}
 
 
+async def exceptions_of(
+    session: Session, due: Sequence[Row[Any]]
+) -> dict[tuple[UUID, UUID, datetime], Row[Any]]:
+    """Return the exceptions of taken notifications, by (project id, notification id, slot)."""
+    parameters = {"project_ids": [row.project_id for row in due], "ids": [row.id for row in due]}
+    rows = await session.execute(EXCEPTIONS, parameters)
+    return {(row.project_id, row.notification_id, row.slot_at): row for row in rows}
+
+
+async def take_moved(session: Session, batch: int) -> Sequence[Row[Any]]:
+    """Take up to `batch` moved slots that have come due; they count as planned from here on."""
+    return (await session.execute(TAKE_MOVED, {"batch": batch, "clock": session.clock.id})).all()
+
+
 async def add_slots(session: Session, rows: Sequence[NewDelivery]) -> list[tuple[UUID, UUID]]:
     """Write `rows`; return (project id, delivery id) of those that a worker shall send now."""
     if not rows:
         return []
-    written = await session.execute(ADD_SLOTS, _columns(rows, NewDelivery))
+    written = await session.execute(ADD_SLOTS, _columns(rows, NewDelivery) | {"clock": session.clock.id})
     return [(row.project_id, row.id) for row in written if row.status == "pending"]
 
 
@@ -147,6 +202,12 @@ async def move_on(session: Session, moves: Sequence[Move]) -> None:
 async def beat(session: Session, name: str) -> None:
     """Note that `name` is alive."""
     await session.execute(BEAT, {"name": name})
+
+
+async def now(session: Session) -> datetime:
+    """Return the instant (UTC) by the clock that the session follows."""
+    found: datetime = (await session.execute(select(clock_now()))).scalar_one()
+    return found
 
 
 async def age_of_beat(session: Session, name: str) -> float | None:

@@ -16,7 +16,7 @@ RING_AGAIN_AFTER_SECONDS = 30
 BREAK_LEASES = text("""
 WITH stuck AS MATERIALIZED (
   SELECT project_id, id FROM deliveries
-  WHERE status = 'sending' AND lease_expires_at < now()
+  WHERE clock = :clock AND status = 'sending' AND lease_expires_at < clock_now()
   ORDER BY lease_expires_at
   LIMIT :batch
   FOR UPDATE SKIP LOCKED
@@ -24,9 +24,9 @@ WITH stuck AS MATERIALIZED (
   UPDATE deliveries AS d
   SET status = CASE WHEN unknown_streak + 1 >= :most THEN 'failed' ELSE 'retrying' END,
       reason = CASE WHEN unknown_streak + 1 >= :most THEN 'poison' END,
-      finished_at = CASE WHEN unknown_streak + 1 >= :most THEN now() END,
+      finished_at = CASE WHEN unknown_streak + 1 >= :most THEN clock_now() END,
       next_attempt_at = CASE WHEN unknown_streak + 1 < :most
-        THEN now() + make_interval(secs => 2 * unknown_streak) END,
+        THEN clock_now() + make_interval(secs => 2 * unknown_streak) END,
       unknown_streak = unknown_streak + 1, enqueued_at = NULL, lease_token = NULL, lease_expires_at = NULL
   FROM stuck
   WHERE d.project_id = stuck.project_id AND d.id = stuck.id
@@ -34,7 +34,7 @@ WITH stuck AS MATERIALIZED (
 ), attempt AS (
   UPDATE attempts AS a
   SET outcome = 'unknown', error = 'the worker ended before the outcome was known',
-      duration_ms = (extract(epoch FROM now() - a.started_at) * 1000)::int
+      duration_ms = (extract(epoch FROM clock_now() - a.started_at) * 1000)::int
   FROM freed
   WHERE a.project_id = freed.project_id AND a.delivery_id = freed.id AND a.number = freed.attempts_made
 )
@@ -45,14 +45,15 @@ SELECT project_id, id FROM freed
 EXPIRE = text("""
 WITH late AS MATERIALIZED (
   SELECT project_id, id FROM deliveries
-  WHERE status IN ('pending', 'retrying') AND next_attempt_at <= now() AND expires_at <= now()
+  WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at <= clock_now()
+    AND expires_at <= clock_now()
   LIMIT :batch
   FOR UPDATE SKIP LOCKED
 )
 UPDATE deliveries AS d
 SET status = CASE WHEN attempts_made = 0 THEN 'missed' ELSE 'failed' END,
     reason = CASE WHEN attempts_made = 0 THEN 'grace_exceeded' ELSE 'next_slot_reached' END,
-    finished_at = now(), next_attempt_at = NULL
+    finished_at = clock_now(), next_attempt_at = NULL
 FROM late
 WHERE d.project_id = late.project_id AND d.id = late.id
 RETURNING d.project_id, d.id
@@ -61,8 +62,8 @@ RETURNING d.project_id, d.id
 UNRUNG = text("""
 SELECT project_id, id, enqueue_seq, next_attempt_at, enqueued_at IS NULL AS silent
 FROM deliveries
-WHERE status IN ('pending', 'retrying') AND next_attempt_at <= now()
-  AND (enqueued_at IS NULL OR enqueued_at < now() - make_interval(secs => :patience))
+WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at <= clock_now()
+  AND (enqueued_at IS NULL OR enqueued_at < clock_now() - make_interval(secs => :patience))
   AND (next_attempt_at, id) > (:after_at, :after_id)
 ORDER BY next_attempt_at, id
 LIMIT :batch
@@ -70,7 +71,7 @@ LIMIT :batch
 
 # Another rescuer may have counted the same ring meanwhile: the sequence number decides who rings.
 COUNT_RING = text("""
-UPDATE deliveries AS d SET enqueue_seq = d.enqueue_seq + 1, enqueued_at = now()
+UPDATE deliveries AS d SET enqueue_seq = d.enqueue_seq + 1, enqueued_at = clock_now()
 FROM unnest(:project_ids, :ids, :seqs) AS rung (project_id, id, seq)
 WHERE d.project_id = rung.project_id AND d.id = rung.id AND d.enqueue_seq = rung.seq
   AND d.status IN ('pending', 'retrying')
@@ -86,19 +87,22 @@ FORGET_ANSWERS = text("DELETE FROM idempotency_keys WHERE created_at < now() - i
 
 async def break_leases(session: Session, batch: int) -> int:
     """Free deliveries whose lease ran out; return how many. Three unknown attempts in a row are the end."""
-    rows = await session.execute(BREAK_LEASES, {"batch": batch, "most": MOST_UNKNOWN_IN_A_ROW})
+    rows = await session.execute(
+        BREAK_LEASES, {"batch": batch, "most": MOST_UNKNOWN_IN_A_ROW, "clock": session.clock.id}
+    )
     return len(rows.all())
 
 
 async def expire(session: Session, batch: int) -> int:
     """End waiting deliveries whose next slot has begun; return how many."""
-    return len((await session.execute(EXPIRE, {"batch": batch})).all())
+    return len((await session.execute(EXPIRE, {"batch": batch, "clock": session.clock.id})).all())
 
 
 async def unrung(session: Session, batch: int, after: Row[Any] | None) -> Sequence[Row[Any]]:
     """Return due deliveries without a fresh ring, behind the row `after`; `silent` ones have no job."""
     mark = (after.next_attempt_at, after.id) if after else (datetime.min.replace(tzinfo=UTC), UUID(int=0))
     parameters = {
+        "clock": session.clock.id,
         "batch": batch,
         "patience": RING_AGAIN_AFTER_SECONDS,
         "after_at": mark[0],

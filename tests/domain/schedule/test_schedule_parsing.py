@@ -127,9 +127,9 @@ SECOND_TUESDAY = [{"nth": 2, "weekday": "tue"}]
     ],
 )
 def test_a_schedule_comes_back_in_its_canonical_form(given_json: object, canonical: dict[str, Any]) -> None:
-    parsed = schedule.parse(given_json, all_limits=True)
+    parsed = schedule.parse(given_json)
     assert schedule.to_json(parsed) == canonical
-    assert schedule.parse(json.loads(json.dumps(canonical)), all_limits=True) == parsed
+    assert schedule.parse(json.loads(json.dumps(canonical))) == parsed
 
 
 REFUSED = [
@@ -257,7 +257,7 @@ REFUSED = [
 @pytest.mark.parametrize(("value", "pointer", "code"), REFUSED)
 def test_what_is_wrong_is_refused_where_it_stands(value: object, pointer: str, code: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        schedule.parse(value, all_limits=True)
+        schedule.parse(value)
     assert [(p.pointer, p.code) for p in caught.value.problems] == [(pointer, code)]
     detail = caught.value.problems[0].detail
     assert detail.endswith((".", '"'))

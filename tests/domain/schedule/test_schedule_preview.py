@@ -12,7 +12,7 @@ NOW = utc("2026-11-22T12:00Z")
 
 def daily(*times: str, timezone: str = "Europe/Berlin", **more: object) -> schedule.Schedule:
     rule = {"kind": "calendar", "frequency": "daily", "times": list(times), "timezone": timezone}
-    return schedule.parse({**rule, **more}, all_limits=True)
+    return schedule.parse({**rule, **more})
 
 
 def codes(found: tuple[schedule.Note, ...]) -> list[str]:
@@ -105,4 +105,4 @@ BERLIN = {"kind": "calendar", "frequency": "daily", "times": ["09:00"], "timezon
     ],
 )
 def test_what_may_not_be_meant_is_warned_of(given: object, expected: list[str]) -> None:
-    assert codes(schedule.warnings(schedule.parse(given, all_limits=True), now=NOW, given=given)) == expected
+    assert codes(schedule.warnings(schedule.parse(given), now=NOW, given=given)) == expected

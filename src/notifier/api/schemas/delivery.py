@@ -1,8 +1,11 @@
 """The shapes of a delivery and its attempts."""
 
-from pydantic import Field
+from typing import Annotated, Literal
+from uuid import UUID
 
-from notifier.api.schemas.common import Id, Instant, Output
+from pydantic import Field, StringConstraints
+
+from notifier.api.schemas.common import Id, Input, Instant, Output
 from notifier.domain.delivery import AttemptOutcome, Status, Trigger
 
 
@@ -34,6 +37,8 @@ class DeliveryRead(Output):
     late_by_seconds: float | None = Field(
         description="From `scheduled_for` to the start of the first attempt."
     )
+    slot_count: int = Field(description="More than 1: a range of slots, from `scheduled_for` to `range_end`.")
+    range_end: Instant | None = Field(description="All slots of the range lie before this instant.")
     revision: int | None = Field(description="The notification's revision that is sent.")
     created_at: Instant
 
@@ -55,3 +60,18 @@ class DeliveriesQueued(Output):
     """The deliveries that were queued."""
 
     deliveries: list[DeliveryRead]
+
+
+class HeldDecision(Input):
+    """What to do with deliveries that are held; without a filter, with all of them."""
+
+    action: Literal["release", "skip"]
+    notification_id: UUID | None = None
+    destination_id: UUID | None = None
+    reason: Annotated[str, StringConstraints(max_length=50)] | None = Field(None, examples=["overdue"])
+
+
+class HeldDecided(Output):
+    """What was decided."""
+
+    count: int = Field(description="How many deliveries were released or skipped.")

@@ -5,13 +5,15 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from notifier.api.schemas.common import Changes, Id, Input, Instant, Output
+from notifier.api.schemas.common import AwareInstant, Changes, Id, Input, Instant, Output, StorableText
+from notifier.api.schemas.preview import NoteRead, TransitionRead
 from notifier.api.schemas.schedule import ScheduleIn, ScheduleOut
 
 Status = Literal["active", "paused", "blocked", "completed"]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
 Body = Annotated[str, StringConstraints(max_length=64 * 1024)]
 ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+ExternalIdPath = Annotated[StorableText, StringConstraints(min_length=1, max_length=200)]
 Address = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 To = Annotated[
     list[Address],
@@ -33,8 +35,8 @@ StartAt = Annotated[
 ]
 
 
-class NotificationCreate(Input):
-    """A notification to be made. The least that works is a title and a schedule."""
+class NotificationPut(Input):
+    """A whole notification, for `PUT`. The least that works is a title and a schedule."""
 
     title: Title = Field(examples=["Water the plants"], description="Liquid template.")
     body: Body = Field(
@@ -44,6 +46,11 @@ class NotificationCreate(Input):
     schedule: ScheduleIn
     start_at: StartAt | None = None
     to: To | None = Field(None, description="Where to send; without it, to the log (`log:`).")
+
+
+class NotificationCreate(NotificationPut):
+    """A notification to be made. The least that works is a title and a schedule."""
+
     external_id: ExternalId | None = Field(
         None, examples=["plants"], description="Your own id, unique in the project."
     )
@@ -62,9 +69,19 @@ class NotificationUpdate(Changes):
 
 
 class Pause(Input):
-    """Why it is paused."""
+    """Why it is paused, and for how long."""
 
     reason: Annotated[str, StringConstraints(max_length=500)] | None = Field(None, examples=["on holiday"])
+    until: AwareInstant | None = Field(
+        None, examples=["2026-12-27T00:00:00Z"], description="It resumes by itself then; else when told to."
+    )
+    cancel_pending: bool = Field(False, description="Cancel what is under way too, unless it is being sent.")
+
+
+class Resume(Input):
+    """How it is resumed."""
+
+    catch_up: bool = Field(False, description="Send the latest of the slots that passed, at once.")
 
 
 class SendNow(Input):
@@ -98,6 +115,8 @@ class NotificationRead(Output):
     destinations: list[NotificationDestination]
     status: Status
     pause_reason: str | None
+    paused_by: str | None
+    paused_until: Instant | None
     blocked_reason: str | None
     next_due_at: Instant | None
     last_delivered_at: Instant | None
@@ -114,6 +133,28 @@ class NotificationRead(Output):
         for target in read.destinations:
             target.secret = (secrets or {}).get(target.id)
         return read
+
+
+class NotificationSaved(NotificationRead):
+    """A notification just saved, with what its schedule entails where one was given."""
+
+    transitions: list[TransitionRead] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="The changes of the clocks in the next 24 months that touch it, if a schedule was given.",
+    )
+    warnings: list[NoteRead] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="What may not have been meant, if a schedule was given.",
+    )
+
+    @classmethod
+    def of_saved(cls, saved: Any) -> "NotificationSaved":
+        """Return the answer to a call that saved a notification."""
+        read = NotificationRead.of(saved.row, dict(saved.secrets)).model_dump()
+        told = {"transitions": saved.transitions, "warnings": saved.warnings}
+        return cls.model_validate(read | told, from_attributes=True)
 
 
 class NotificationPage(Output):

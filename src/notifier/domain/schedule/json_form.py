@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from notifier.domain.schedule import calendar, cron, interval, limits, once, rrule
+from notifier.domain.schedule import calendar, cron, interval, once, rrule
 from notifier.domain.schedule.model import Calendar, Cron, Interval, Once, Rrule, Schedule
 from notifier.domain.schedule.parsing import Fields, choice, refused
 
@@ -23,12 +23,10 @@ _NAMES = {one.type: name for name, one in _KINDS.items()}
 _SHORTHANDS = ("daily", "weekly")
 
 
-def parse(value: object, *, all_limits: bool = False) -> Schedule:
+def parse(value: object) -> Schedule:
     """Read a schedule: an object, or "daily" or "weekly" for such an interval.
 
     Raises InvalidInput with pointers relative to the schedule, and nothing else whatever JSON comes.
-    `all_limits` accepts those that hold only if the planner asks `judge` and counts what has ended;
-    without it they are refused rather than ignored.
     """
     if isinstance(value, str):
         if value not in _SHORTHANDS:
@@ -40,8 +38,6 @@ def parse(value: object, *, all_limits: bool = False) -> Schedule:
     name = fields.take("kind", choice(tuple(_KINDS)))
     fields.check()
     parsed: Schedule = _KINDS[name].module.parse(value)
-    if not all_limits:
-        limits.refuse_unplanned(parsed.limits)
     return parsed
 
 

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-from notifier.domain.errors import FieldProblem, InvalidInput
 from notifier.domain.schedule import durations, public_holidays
 from notifier.domain.schedule.model import Limits, MissedPolicy, MissedRule
 from notifier.domain.schedule.parsing import (
@@ -37,16 +36,6 @@ def take(fields: Fields) -> Limits:
 def take_missed(fields: Fields) -> MissedRule:
     """Take what shall become of missed slots."""
     return fields.take("missed", _missed, MissedRule())
-
-
-def refuse_unplanned(limits: Limits) -> None:
-    """Raise InvalidInput for the limits that need more than the right instants."""
-    names = to_json(limits).keys() - {"start_at", "end_at"}
-    problems = [
-        FieldProblem(f"/{name}", "not_offered", f"`{name}` is not offered yet.") for name in sorted(names)
-    ]
-    if problems:
-        raise InvalidInput(problems)
 
 
 def to_json(limits: Limits) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""`/v1/test-clock`: run a test project's time forward."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPAuthorizationCredentials
+
+from notifier.api.deps import RuntimeDep, bearer
+from notifier.api.problems import documented
+from notifier.api.schemas.test_clock import Advance, Advanced, CapturedRead
+from notifier.domain.errors import Conflict, InvalidInput
+from notifier.pipeline.rehearsal import Rehearsal
+from notifier.services import access
+from notifier.storage.tables import LIVE
+
+router = APIRouter(
+    prefix="/v1/test-clock", tags=["test clock"], responses=documented(400, 401, 403, 409, 422, 503)
+)
+
+
+async def _rehearsal(
+    runtime: RuntimeDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> Rehearsal:
+    """Authenticate in a transaction of its own: none may stay open while the clock runs."""
+    async with runtime.database.transaction() as session:
+        caller, now = await access.authenticate(session, credentials.credentials if credentials else None)
+        access.require(caller, "write")
+        if session.clock.id == LIVE:
+            raise Conflict("The clock of a live project cannot be moved; make a project with mode `test`.")
+    return runtime.rehearsal(caller.project_id, now)
+
+
+@router.post("/advance")
+async def advance(body: Advance, rehearsal: Annotated[Rehearsal, Depends(_rehearsal)]) -> Advanced:
+    """Run the real engine to an instant; messages are captured, nothing leaves. Test projects only."""
+    if body.to < rehearsal.now:
+        raise InvalidInput.at(
+            "/to", "in_the_past", f"The clock stands at {rehearsal.now.isoformat()} already."
+        )
+    done = await rehearsal.advance(body.to, down=body.down)
+    messages = [CapturedRead.model_validate(one) for one in done.messages]
+    return Advanced(now=done.now, complete=done.complete, messages=messages)

@@ -1,0 +1,57 @@
+"""How a pause ends: where the clock stands afterwards, and which slots passed meanwhile."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from notifier.domain import schedule
+from notifier.domain.schedule import Missed, Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """Where a resumed notification stands: UTC; without `next_due_at` it is completed.
+
+    `skipped` is how many slots passed, from `first_skipped` up to, not with, `resumed_at`.
+    """
+
+    resumed_at: datetime
+    anchor_at: datetime
+    next_due_at: datetime | None
+    first_skipped: datetime | None
+    skipped: int
+
+
+def resume(
+    rule: Schedule,
+    *,
+    at: datetime,
+    anchor_at: datetime,
+    next_due_at: datetime | None,
+    sent: int = 0,
+    catch_up: bool = False,
+) -> Resumption:
+    """Return what follows when a notification is resumed `at` an instant (UTC).
+
+    The next slot is the first one strictly after `at`, so nothing is sent at once; with `catch_up` it is the
+    newest of those that passed. An interval that counts from deliveries counts from `at`. `next_due_at` is
+    the slot at which the notification stood when it was paused, `sent` what `max_occurrences` counts.
+    """
+    passed = _passed(rule, at=at, anchor_at=anchor_at, next_due_at=next_due_at)
+    anchor = at if schedule.drifts(rule) else anchor_at
+    if passed is None:
+        following = schedule.next_slot(rule, after=at, anchor=anchor, ended=sent)
+        return Resumption(at, anchor, following, None, 0)
+    if catch_up:
+        first = passed.first if passed.older_count else None
+        return Resumption(at, anchor_at, passed.latest, first, passed.older_count)
+    following = schedule.next_slot(rule, after=at, anchor=anchor, ended=sent)
+    return Resumption(at, anchor, following, passed.first, passed.older_count + 1)
+
+
+def _passed(
+    rule: Schedule, *, at: datetime, anchor_at: datetime, next_due_at: datetime | None
+) -> Missed | None:
+    """Return the slots that came due up to `at`."""
+    if next_due_at is None or next_due_at > at:
+        return None
+    return schedule.missed(rule, first_due=next_due_at, now=at, anchor=anchor_at, keep=0)

@@ -1,0 +1,79 @@
+"""The clock of a test project: runs the real planner and deliverer forward, event by event, to an instant.
+
+Nothing leaves: all messages are captured. The events are the instants at which the engine would have
+something to do: a slot is due, a pause ends, a delivery is to be tried.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from notifier.channels.capture import Capture
+from notifier.domain.delivery import Envelope
+from notifier.domain.errors import Conflict
+from notifier.pipeline import planner, rescuer
+from notifier.pipeline.deliverer import Deliverer
+from notifier.storage import access, rehearsals
+from notifier.storage.engine import Clock, Database
+
+BATCH = 1000
+MOST_MESSAGES = 5000
+"""After so many messages one call stops, to be called again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """Where the clock stands now (UTC), whether that is where it was to go, and what would have gone out."""
+
+    now: datetime
+    complete: bool
+    messages: list[Envelope]
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """One call that moves the clock of a test project, which stands at `now`."""
+
+    database: Database
+    deliverer: Deliverer
+    project_id: UUID
+    now: datetime
+    capture: Capture
+
+    async def advance(self, to: datetime, *, down: bool = False) -> Rehearsed:
+        """Run to an instant (UTC); with `down` the clock moves on while nothing runs, as in an outage.
+
+        Raises Conflict if another call moves the clock at the same time.
+        """
+        while not down and (event := await self._next_event()) is not None and event <= to:
+            if len(self.capture.messages) >= MOST_MESSAGES:
+                return Rehearsed(self.now, False, self.capture.messages)
+            await self._move(max(event, self.now))
+            await self._run()
+        await self._move(to)
+        return Rehearsed(self.now, True, self.capture.messages)
+
+    def _here(self) -> Database:
+        return self.database.following(Clock(self.project_id, self.now))
+
+    async def _next_event(self) -> datetime | None:
+        async with self._here().transaction() as session:
+            return await rehearsals.next_event(session)
+
+    async def _move(self, to: datetime) -> None:
+        async with self.database.transaction() as session:
+            moved = await access.move_clock(session, self.project_id, seen=self.now, to=to)
+        if not moved:
+            raise Conflict("Another call moves this clock, or the project is gone.")
+        self.now = to
+
+    async def _run(self) -> None:
+        """Do all that is to be done at this instant."""
+        here = self._here()
+        await planner.sweep(here, None, batch=BATCH)
+        await rescuer.expire(here)
+        deliverer = replace(self.deliverer, database=here, channels=self.capture)
+        async with here.transaction() as session:
+            waiting = await rehearsals.waiting(session)
+        for delivery_id in waiting:
+            await deliverer.deliver(self.project_id, delivery_id)

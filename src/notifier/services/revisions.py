@@ -1,0 +1,52 @@
+"""Reading and writing one notification: found in the caller's project, changed as its next revision."""
+
+from collections.abc import Awaitable, Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.exc import IntegrityError
+
+from notifier.domain.errors import Conflict, DuplicateExternalId, NotFound
+from notifier.services.context import Context, check_revision, parse_id
+from notifier.storage import notifications
+
+
+async def read(ctx: Context, notification_id: UUID) -> Row[Any]:
+    """Return a notification with its destinations. Raises NotFound."""
+    row = await notifications.get(ctx.session, ctx.project_id, notification_id)
+    if row is None:
+        raise NotFound(f"No notification has the id '{notification_id}'.")
+    return row
+
+
+async def lock(ctx: Context, notification_id: str, revision: int | None = None) -> Row[Any]:
+    """Return a notification, locked for a change. Raises NotFound, PreconditionFailed."""
+    wanted = parse_id(notification_id, "notification")
+    row = await notifications.lock(ctx.session, ctx.project_id, wanted)
+    if row is None:
+        raise NotFound(f"No notification has the id {notification_id!r}.")
+    check_revision(revision, row.revision)
+    return row
+
+
+def refuse_completed(row: Row[Any], verb: str) -> None:
+    """Raise Conflict if there is nothing left to be due."""
+    if row.completed_at is not None:
+        raise Conflict(f"It is completed, there is nothing to {verb}. Give it a new schedule to start again.")
+
+
+async def change(ctx: Context, row: Row[Any], values: Mapping[str, Any]) -> None:
+    """Write `values` as the next revision. Raises DuplicateExternalId."""
+    writing = notifications.change(ctx.session, ctx.project_id, row.id, values, changed_by=ctx.caller.name)
+    await write(writing, values.get("external_id"))
+
+
+async def write(writing: Awaitable[None], external_id: str | None) -> None:
+    """Await a statement that may find the external id taken. Raises DuplicateExternalId."""
+    try:
+        await writing
+    except IntegrityError as error:
+        if "uq_notifications_external_id" in str(error):
+            raise DuplicateExternalId(f"Another notification has the external id {external_id!r}.") from error
+        raise

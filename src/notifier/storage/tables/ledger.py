@@ -1,0 +1,144 @@
+"""The ledger: deliveries and their attempts; and who is alive."""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+
+from notifier.storage.tables.columns import clock, created_at, instant, metadata
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("project_id", Uuid, ForeignKey("projects.id"), nullable=False),
+    Column("id", Uuid, nullable=False),
+    # both are null for the test message of a destination
+    Column("notification_id", Uuid),
+    Column("revision", Integer),
+    Column("destination_id", Uuid, nullable=False),
+    clock(),
+    Column("trigger", Text, nullable=False),
+    instant("scheduled_for", nullable=False),
+    # a long run of missed or skipped slots is one row: how many, from `scheduled_for` up to `range_end`
+    Column("slot_count", Integer, nullable=False, server_default=text("1")),
+    instant("range_end"),
+    # what rewords this slot
+    Column("exception_id", Uuid),
+    # when the next slot begins: no attempt starts after it
+    instant("expires_at"),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("message_id", Text, nullable=False),
+    Column("attempts_made", SmallInteger, nullable=False, server_default=text("0")),
+    Column("unknown_streak", SmallInteger, nullable=False, server_default=text("0")),
+    instant("next_attempt_at"),
+    # counts the jobs made for this row; part of the job id, see engine.md 4
+    Column("enqueue_seq", Integer, nullable=False, server_default=text("1")),
+    instant("enqueued_at"),
+    Column("lease_token", Uuid),
+    instant("lease_expires_at"),
+    instant("first_attempt_at"),
+    instant("finished_at"),
+    created_at(),
+    PrimaryKeyConstraint("project_id", "id"),
+    ForeignKeyConstraint(
+        ["project_id", "notification_id", "revision"],
+        [
+            "notification_revisions.project_id",
+            "notification_revisions.notification_id",
+            "notification_revisions.revision",
+        ],
+        name="fk_deliveries_revision",
+    ),
+    ForeignKeyConstraint(
+        ["project_id", "destination_id"],
+        ["destinations.project_id", "destinations.id"],
+        name="fk_deliveries_destination",
+    ),
+    ForeignKeyConstraint(
+        ["project_id", "exception_id"],
+        ["notification_exceptions.project_id", "notification_exceptions.id"],
+        name="fk_deliveries_exception",
+    ),
+    CheckConstraint(
+        "status IN ('pending', 'sending', 'retrying', 'held', 'unknown',"
+        " 'delivered', 'failed', 'skipped', 'missed', 'canceled')",
+        name="status",
+    ),
+    CheckConstraint("trigger IN ('schedule', 'manual', 'replay', 'test')", name="trigger"),
+    CheckConstraint("(status = 'sending') = (lease_token IS NOT NULL)", name="lease"),
+)
+Index(
+    "uq_deliveries_slot",
+    deliveries.c.project_id,
+    deliveries.c.notification_id,
+    deliveries.c.destination_id,
+    deliveries.c.scheduled_for,
+    unique=True,
+    postgresql_where=text("trigger = 'schedule'"),
+)
+Index(
+    "ix_deliveries_waiting",
+    deliveries.c.clock,
+    deliveries.c.next_attempt_at,
+    postgresql_where=text("status IN ('pending', 'retrying')"),
+)
+Index(
+    "ix_deliveries_leased",
+    deliveries.c.clock,
+    deliveries.c.lease_expires_at,
+    postgresql_where=text("status = 'sending'"),
+)
+Index(
+    "ix_deliveries_of_notification",
+    deliveries.c.project_id,
+    deliveries.c.notification_id,
+    deliveries.c.id,
+)
+Index(
+    "ix_deliveries_of_destination",
+    deliveries.c.project_id,
+    deliveries.c.destination_id,
+    deliveries.c.id,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("project_id", Uuid, nullable=False),
+    Column("delivery_id", Uuid, nullable=False),
+    Column("number", SmallInteger, nullable=False),
+    instant("started_at", nullable=False),
+    Column("duration_ms", Integer),
+    Column("outcome", Text),
+    Column("status_code", Integer),
+    Column("error", Text),
+    PrimaryKeyConstraint("project_id", "delivery_id", "number"),
+    ForeignKeyConstraint(
+        ["project_id", "delivery_id"],
+        ["deliveries.project_id", "deliveries.id"],
+        name="fk_attempts_delivery",
+        ondelete="CASCADE",
+    ),
+    CheckConstraint(
+        "outcome IN ('delivered', 'failed', 'rejected', 'timeout', 'connection_lost', 'unknown')",
+        name="outcome",
+    ),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("name", Text, primary_key=True),
+    instant("beat_at", nullable=False),
+)
