@@ -12,11 +12,13 @@ from notifier.channels.capture import Capture
 from notifier.domain.delivery import Envelope
 from notifier.domain.errors import Conflict
 from notifier.pipeline import planner, rescuer
+from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.deliverer import Deliverer
 from notifier.storage import access, rehearsals
 from notifier.storage.engine import Clock, Database
 
 BATCH = 1000
+LEASE_SECONDS = 60
 MOST_MESSAGES = 5000
 """After so many messages one call stops, to be called again."""
 
@@ -72,7 +74,8 @@ class Rehearsal:
         here = self._here()
         await planner.sweep(here, None, batch=BATCH)
         await rescuer.expire(here)
-        deliverer = replace(self.deliverer, database=here, channels=self.capture)
+        books = Bookkeeping(here, lease=LEASE_SECONDS, window=0)
+        deliverer = replace(self.deliverer, books=books, channels=self.capture)
         async with here.transaction() as session:
             waiting = await rehearsals.waiting(session)
         for delivery_id in waiting:
