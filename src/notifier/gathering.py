@@ -11,8 +11,8 @@ Result = TypeVar("Result")
 class Gatherer(Generic[Item, Result]):
     """Gathers items for `window` seconds, or until there are `most`, and hands them to `work` together.
 
-    `work` returns a result for each item, in order; its error becomes the error of all of them. A caller that is
-    cancelled takes nothing from the others: the work goes on, only its own result is dropped.
+    `work` returns a result for each item, in order; its error becomes the error of all of them. A caller
+    that is cancelled takes nothing from the others: the work goes on, only its own result is dropped.
     """
 
     def __init__(

@@ -107,7 +107,7 @@ class Queue:
 
 
 def connect_worker(url: str) -> CoalescingRedis:
-    """Return the connection of a worker: it outlives a restart of Redis, and sends many jobs' calls at once."""
+    """Return the connection of a worker: it outlives a restart of Redis, and coalesces the calls of jobs."""
     redis: CoalescingRedis = CoalescingRedis.from_url(
         url,
         socket_connect_timeout=5,

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 CLOSE_WAIT = 3
 """Seconds for the farewell to Redis, which may be away."""
 
-# KEYS: the queue. ARGV: prefix of the marks, how long a mark holds (ms), job ids. Returns id, score, id, score.
+# KEYS: the queue. ARGV: prefix of the marks, how long one holds (ms), job ids. Returns id, score, id, score.
 TAKE = """
 local taken = {}
 for i = 3, #ARGV do
@@ -54,8 +54,8 @@ class BatchWorker(Worker):
 
     async def _take(self, wanted: list[bytes]) -> list[bytes]:
         hold_ms = int(self.in_progress_timeout_s * 1000)
-        call = self.pool.eval(TAKE, 1, self.queue_name, in_progress_key_prefix, str(hold_ms), *wanted)  # type: ignore[arg-type]
-        return cast(list[bytes], await cast(Awaitable[Any], call))
+        arguments: tuple[Any, ...] = (self.queue_name, in_progress_key_prefix, hold_ms, *wanted)
+        return cast(list[bytes], await cast(Awaitable[Any], self.pool.eval(TAKE, 1, *arguments)))
 
     async def _start(self, job_id: str, score: int) -> None:
         """Start one job as arq does, with its own place among those that run."""

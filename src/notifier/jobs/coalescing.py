@@ -33,7 +33,7 @@ class CoalescingRedis(ArqRedis):
         return CoalescedPipeline(self, self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
     async def run_block(self, block: Block) -> list[Any]:
-        """Run commands as one transaction; return their answers. Raises ResponseError of the first that failed."""
+        """Run commands as one transaction; return their answers. Raises the error of one that failed."""
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -62,9 +62,10 @@ class CoalescingRedis(ArqRedis):
     async def _exchange_with_retry(self, blocks: list[Block]) -> list[Any]:
         connection = await self.connection_pool.get_connection()
         try:
-            return await connection.retry.call_with_retry(
+            answers: list[Any] = await connection.retry.call_with_retry(
                 lambda: _exchange(connection, blocks), lambda _: connection.disconnect()
             )
+            return answers
         finally:
             await self.connection_pool.release(connection)
 
@@ -81,7 +82,7 @@ class CoalescedPipeline(Pipeline):
         if self.watching or self.scripts or not self.command_stack:
             return await super().execute(raise_on_error)
         block = [args for args, _ in self.command_stack]
-        await self.reset()
+        await self.reset()  # type: ignore[no-untyped-call]
         return await self._client.run_block(block)
 
 

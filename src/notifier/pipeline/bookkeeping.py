@@ -20,7 +20,7 @@ MOST = 500
 
 
 class Bookkeeping:
-    """Claims deliveries for `lease` seconds and records how they ended; waits `window` seconds for company."""
+    """Claims deliveries for `lease` seconds, records how they ended; waits `window` seconds for company."""
 
     def __init__(self, database: Database, *, lease: float, window: float) -> None:
         self._database = database

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from arq.connections import ArqRedis, create_pool
+from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.worker import Worker, func
 
@@ -28,12 +28,8 @@ async def queue(redis_url: str) -> AsyncIterator[Queue]:
 @pytest.fixture
 async def arq(redis_url: str) -> AsyncIterator[ArqRedis]:
     """Yield arq's own client, with the serializer that the workers use."""
-    pool = await create_pool(
-        jobs.redis_settings(redis_url),
-        job_serializer=jobs.serialize,
-        job_deserializer=jobs.deserialize,
-        default_queue_name=jobs.DELIVERY_QUEUE,
-    )
+    pool = jobs.connect_worker(redis_url)
+    pool.default_queue_name = jobs.DELIVERY_QUEUE
     yield pool
     await pool.aclose(close_connection_pool=True)
 
@@ -91,7 +87,7 @@ async def test_an_unmodified_arq_worker_takes_what_was_rung(queue: Queue, redis_
     worker = Worker(
         functions=[func(deliver, name=jobs.DELIVER)],
         queue_name=jobs.DELIVERY_QUEUE,
-        redis_settings=jobs.redis_settings(redis_url),
+        redis_pool=jobs.connect_worker(redis_url),
         job_serializer=jobs.serialize,
         job_deserializer=jobs.deserialize,
         burst=True,
