@@ -27,13 +27,18 @@ class Rescued:
 
 async def run(database: Database, queue: Queue) -> Rescued:
     """Make one pass. Every part is safe to run at the same time elsewhere."""
-    async with database.transaction() as session:
-        freed = await rescue.break_leases(session, BATCH)
+    freed = await break_leases(database)
     expired = await expire(database)
     rescued = Rescued(freed, expired, await _ring_again(database, queue))
     if any((rescued.freed, rescued.expired)):
         log.warning("deliveries.rescued", freed=freed, expired=expired, rung=rescued.rung)
     return rescued
+
+
+async def break_leases(database: Database) -> int:
+    """Free what a dead worker held; return how many deliveries."""
+    async with database.transaction() as session:
+        return await rescue.break_leases(session, BATCH)
 
 
 async def expire(database: Database) -> int:
