@@ -53,7 +53,7 @@ async def create(body: NotificationCreate, ctx: Writer, once: OnceDep) -> Respon
 
 
 @router.put(
-    "/by-external-id/{external_id}",
+    "/by-external-id/{external_id:path}",
     response_model=NotificationSaved,
     responses={201: {"model": NotificationSaved, **created()[201]}, **documented(409, 412)},
 )

@@ -37,7 +37,7 @@ async def lock_deleted(ctx: Context, notification_id: str) -> Row[Any] | None:
 
 
 async def settle(ctx: Context, row: Row[Any]) -> Row[Any]:
-    """Write what has come due of a locked notification before its clock is set anew; return it as it is then."""
+    """Write what has come due of a locked notification before its clock is set anew; return it afresh."""
     if row.next_due_at is None or row.next_due_at > row.now:
         return row
     await ctx.settle(ctx.session, ctx.project_id, row.id)
