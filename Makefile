@@ -13,7 +13,7 @@ RUN_READY := $(VENV)/.ready-to-run
 TEST_READY := $(VENV)/.ready-to-test
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock clean
+.PHONY: help run test check bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ check: $(TEST_READY) ## Check format, lint, types, import contracts, migrations;
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory test
+
+bench: $(RUN_READY) ## Measure what things cost; the figures go into benchmarks/results.json
+	@$(BIN)/python -m benchmarks.schedules
 
 lock: ## Rewrite the hash-pinned requirements from pyproject.toml (needs uv)
 	@requirements/lock

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from notifier.channels.base import Channel, ChannelConfig
 from notifier.channels.registry import Registry, build
 from notifier.clock import new_id
 from notifier.domain.delivery import Envelope, Outcome
-from notifier.pipeline import planner, rescuer
+from notifier.pipeline import planner, rescuer, settling
 from notifier.pipeline.deliverer import Deliverer
 from notifier.runtime import Runtime
 from notifier.services import notifications
@@ -104,7 +105,9 @@ class House:
         caller = Caller(PROJECT, "tests", frozenset({"admin"}))
         async with self.database.transaction() as session:
             now = (await session.execute(text("SELECT now()"))).scalar_one()
-            yield Context(session, caller, now, self.runtime.channels, self.queue, self.runtime.cipher)
+            settle = partial(settling.settle, queue=self.queue)
+            tools = (self.runtime.channels, self.queue, self.runtime.cipher, settle)
+            yield Context(session, caller, now, *tools)
 
     async def create(self, **draft: Any) -> Row[Any]:
         """Add a notification as users do, not yet due."""

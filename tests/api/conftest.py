@@ -6,8 +6,9 @@ the others as projects are kept apart from one another.
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -90,11 +91,14 @@ class Project:
         return key
 
 
-async def new_project(database: Database) -> Project:
-    """Return a new, empty project."""
+async def new_project(database: Database, *, clock_at: datetime | None = None) -> Project:
+    """Return a new, empty project; with `clock_at` (UTC) it is a test project whose clock stands there."""
     project = Project(uuid4(), database)
+    mode = "live" if clock_at is None else "test"
     async with database.transaction() as session:
-        await session.execute(insert(projects).values(id=project.id, name="test", mode="live"))
+        await session.execute(
+            insert(projects).values(id=project.id, name="test", mode=mode, clock_at=clock_at)
+        )
     return project
 
 
@@ -124,6 +128,72 @@ async def stranger(app: FastAPI, database: Database) -> AsyncIterator[httpx.Asyn
     other = await new_project(database)
     async with connect(app, await other.new_key("read", "write", "admin")) as client:
         yield client
+
+
+@pytest.fixture
+async def operator(app: FastAPI, database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client whose key is an admin's of the default project: whoever runs the service."""
+    async with database.transaction() as session:
+        await access.ensure_default_project(session)
+    key = await Project(access.DEFAULT_PROJECT, database).new_key("admin")
+    async with connect(app, key) as client:
+        yield client
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A test project, and what tests do with it all the time."""
+
+    client: httpx.AsyncClient
+
+    async def create(self, **fields: object) -> dict:
+        """Return a new notification."""
+        answer = await self.client.post("/v1/notifications", json={"title": "Water the plants", **fields})
+        assert answer.status_code == 201, answer.text
+        made: dict = answer.json()
+        return made
+
+    async def get(self, path: str, **params: object) -> dict:
+        """Return what a call answers."""
+        answer = await self.client.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        found: dict = answer.json()
+        return found
+
+    async def post(self, path: str, body: dict | None = None, status: int = 200) -> dict:
+        """Return what a call answers, with this status."""
+        answer = await self.client.post(path, json=body)
+        assert answer.status_code == status, answer.text
+        found: dict = answer.json()
+        return found
+
+    async def advance(self, to: str, *, down: bool = False) -> list[tuple[str, str]]:
+        """Run the clock to an instant; return when each message went out, and its title."""
+        done = await self.post("/v1/test-clock/advance", {"to": to, "down": down})
+        assert (done["now"], done["complete"]) == (to, True)
+        return [(one["sent_at"], one["title"]) for one in done["messages"]]
+
+    async def ledger(self, **filters: object) -> list[tuple[str, str, str | None]]:
+        """Return slot, status and reason of every delivery, by slot."""
+        found = await self.get("/v1/deliveries", limit=100, **filters)
+        assert found["next_cursor"] is None
+        return sorted((one["scheduled_for"], one["status"], one["reason"]) for one in found["items"])
+
+
+Rehearse = Callable[[str], Awaitable[Rehearsal]]
+
+
+@pytest.fixture
+async def rehearse(app: FastAPI, database: Database) -> AsyncIterator[Rehearse]:
+    """Yield a function that makes a test project whose clock stands at an instant."""
+    async with AsyncExitStack() as stack:
+
+        async def start(at: str) -> Rehearsal:
+            project = await new_project(database, clock_at=datetime.fromisoformat(at))
+            key = await project.new_key("read", "write")
+            return Rehearsal(await stack.enter_async_context(connect(app, key)))
+
+        yield start
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.api.conftest import Create, Project
 FIELDS = {
     *("id", "notification_id", "destination_id", "scheduled_for", "trigger", "status", "reason"),
     *("attempts_made", "next_attempt_at", "finished_at", "message_id", "late_by_seconds", "revision"),
-    "created_at",
+    *("slot_count", "range_end", "created_at"),
 }
 
 
@@ -26,7 +26,7 @@ async def test_a_delivery_reads_as_it_was_queued(client: httpx.AsyncClient, crea
     assert queued.keys() == FIELDS
     expected = {"notification_id": made["id"], "destination_id": made["destinations"][0]["id"]}
     expected |= {"trigger": "manual", "status": "pending", "reason": None, "attempts_made": 0, "revision": 1}
-    expected |= {"finished_at": None, "late_by_seconds": None}
+    expected |= {"finished_at": None, "late_by_seconds": None, "slot_count": 1, "range_end": None}
     assert {name: queued[name] for name in expected} == expected
     assert queued["message_id"].startswith("msg_")
     found = await client.get(f"/v1/deliveries/{queued['id']}")

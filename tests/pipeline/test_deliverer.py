@@ -9,7 +9,7 @@ from notifier.channels.base import Channel
 from notifier.channels.registry import Registry
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
 from notifier.pipeline.deliverer import Deliverer, Limits
-from notifier.services import destinations, notifications
+from notifier.services import destinations, notifications, sending
 from notifier.storage.encryption import Cipher
 from tests.house import PROJECT, House, rows_of
 from tests.servers import execute
@@ -99,7 +99,7 @@ async def test_a_failed_slot_is_followed_by_slot_plus_period(house: House) -> No
 async def test_a_manual_send_does_not_move_the_clock(house: House) -> None:
     row = await house.create()
     async with house.context() as ctx:
-        await notifications.send_now(ctx, str(row.id), reset_clock=False)
+        await sending.send_now(ctx, str(row.id), reset_clock=False)
     done = await house.send()
     after = await house.notification(row.id)
     assert (after.next_due_at, after.anchor_at) == (row.next_due_at, row.anchor_at)

@@ -1,6 +1,7 @@
 """What a route may ask for, as typed aliases."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
@@ -8,6 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from notifier.api.schemas.common import Limit, StorableText, read_cursor
 from notifier.domain.errors import InvalidInput
+from notifier.pipeline import settling
 from notifier.runtime import Runtime
 from notifier.services import access
 from notifier.services.context import Context
@@ -50,7 +52,8 @@ def _context(scope: str) -> Callable[..., Awaitable[Context]]:
         key = credentials.credentials if credentials else None
         caller, now = await access.authenticate(session, key)
         access.require(caller, scope)
-        return Context(session, caller, now, runtime.channels, runtime.queue, runtime.cipher)
+        settle = partial(settling.settle, queue=runtime.queue)
+        return Context(session, caller, now, runtime.channels, runtime.queue, runtime.cipher, settle)
 
     return make
 

@@ -7,7 +7,7 @@ from starlette.status import HTTP_201_CREATED, HTTP_202_ACCEPTED, HTTP_204_NO_CO
 
 from notifier.api.deps import IfMatch, PagingDep, Reader, Writer, etag
 from notifier.api.idempotency import Answer, OnceDep
-from notifier.api.problems import documented
+from notifier.api.problems import created, documented
 from notifier.api.schemas.common import StorableText, write_cursor
 from notifier.api.schemas.delivery import DeliveryRead
 from notifier.api.schemas.destination import (
@@ -22,7 +22,12 @@ from notifier.services import destinations
 router = APIRouter(prefix="/v1/destinations", tags=["destinations"], responses=documented(401, 403, 422, 503))
 
 
-@router.post("", status_code=HTTP_201_CREATED, response_model=DestinationCreated, responses=documented(409))
+@router.post(
+    "",
+    status_code=HTTP_201_CREATED,
+    response_model=DestinationCreated,
+    responses={**created(), **documented(409)},
+)
 async def create(body: DestinationCreate, ctx: Writer, once: OnceDep) -> Response:
     """Add a destination. The answer to a webhook holds its signing secret: keep it, it is not shown again."""
 
@@ -30,8 +35,8 @@ async def create(body: DestinationCreate, ctx: Writer, once: OnceDep) -> Respons
         row, secret = await destinations.create(
             ctx, kind=body.kind, name=body.name, config=body.config, secret=body.secret
         )
-        created = DestinationCreated(**DestinationRead.of(row).model_dump(), secret=secret)
-        return created, {**etag(row.revision), "Location": f"/v1/destinations/{row.id}"}
+        read = DestinationCreated(**DestinationRead.of(row).model_dump(), secret=secret)
+        return read, {**etag(row.revision), "Location": f"/v1/destinations/{row.id}"}
 
     return await once(HTTP_201_CREATED, work)
 

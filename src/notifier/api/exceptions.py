@@ -23,14 +23,14 @@ router = APIRouter(
 async def upcoming_slots(
     notification_id: str, ctx: Reader, count: Annotated[int, Query(ge=1, le=1000)] = 10
 ) -> UpcomingRead:
-    """List the next slots, with what is special about them. None while it is paused or completed."""
+    """List the next slots, with what is special about them. None while it is paused or blocked."""
     found = await upcoming.of_notification(ctx, notification_id, count=count)
     return UpcomingRead(slots=[SlotRead.model_validate(slot) for slot in found])
 
 
 @router.get("/exceptions")
 async def list_exceptions(notification_id: str, ctx: Reader) -> ExceptionList:
-    """List the exceptions, first slot first."""
+    """List the exceptions of coming slots, first slot first. Those of the past stand in the ledger."""
     rows = await exceptions.page(ctx, notification_id)
     return ExceptionList(items=[ExceptionRead.model_validate(row) for row in rows])
 
@@ -41,7 +41,7 @@ async def list_exceptions(notification_id: str, ctx: Reader) -> ExceptionList:
 async def create_exception(
     notification_id: str, body: ExceptionCreate, ctx: Writer, once: OnceDep
 ) -> Response:
-    """Skip, move or reword one coming slot; the rule stays as it is."""
+    """Change one coming slot: skip it, move it or give it other words. The rule stays as it is."""
 
     async def work() -> Answer:
         row = await exceptions.create(ctx, notification_id, body.model_dump())
@@ -52,5 +52,5 @@ async def create_exception(
 
 @router.delete("/exceptions/{exception_id}", status_code=HTTP_204_NO_CONTENT, responses=documented(409))
 async def delete_exception(notification_id: str, exception_id: str, ctx: Writer) -> None:
-    """Undo an exception."""
+    """Undo an exception, until its slot is taken up."""
     await exceptions.delete(ctx, notification_id, exception_id)

@@ -8,7 +8,7 @@ from starlette.status import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED, H
 
 from notifier.api.deps import IfMatch, PagingDep, Reader, Writer, etag
 from notifier.api.idempotency import Answer, OnceDep
-from notifier.api.problems import documented
+from notifier.api.problems import created, documented
 from notifier.api.schemas.common import AwareInstant, Id, StorableText, write_cursor
 from notifier.api.schemas.delivery import DeliveriesQueued, DeliveryRead
 from notifier.api.schemas.notification import (
@@ -37,7 +37,12 @@ def _answer(saved: Saved) -> Answer:
     return read, {**etag(read.revision), "Location": f"/v1/notifications/{read.id}"}
 
 
-@router.post("", status_code=HTTP_201_CREATED, response_model=NotificationSaved, responses=documented(409))
+@router.post(
+    "",
+    status_code=HTTP_201_CREATED,
+    response_model=NotificationSaved,
+    responses={**created(), **documented(409)},
+)
 async def create(body: NotificationCreate, ctx: Writer, once: OnceDep) -> Response:
     """Add a notification. It is first due one period from now, or at `start_at`."""
 
@@ -48,9 +53,9 @@ async def create(body: NotificationCreate, ctx: Writer, once: OnceDep) -> Respon
 
 
 @router.put(
-    "/by-external-id/{external_id}",
+    "/by-external-id/{external_id:path}",
     response_model=NotificationSaved,
-    responses={201: {"model": NotificationSaved, "description": "Created"}, **documented(409, 412)},
+    responses={201: {"model": NotificationSaved, **created()[201]}, **documented(409, 412)},
 )
 async def put(
     external_id: ExternalIdPath, body: NotificationPut, ctx: Writer, revision: IfMatch
@@ -70,7 +75,10 @@ async def page(
     kind: Annotated[StorableText | None, Query(max_length=50, description="Kind of schedule.")] = None,
     destination_id: Id | None = None,
     q: Annotated[StorableText | None, Query(max_length=200, description="Part of the title.")] = None,
-    due_before: AwareInstant | None = None,
+    due_before: Annotated[
+        AwareInstant | None,
+        Query(description="A slot before this instant, even one for which nothing will be sent."),
+    ] = None,
 ) -> NotificationPage:
     """List notifications, newest first."""
     filters = {

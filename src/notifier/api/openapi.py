@@ -13,15 +13,11 @@ from notifier.api.schemas.problem import Problem
 
 COMPONENT = "#/components/schemas/{model}"
 OF_A_BODY = (400, 413, 415)
-CREATED_HEADERS = {
-    "Location": {"description": "Path of what was made.", "schema": {"type": "string"}},
-    "ETag": {"description": "Its revision, for `If-Match`.", "schema": {"type": "string"}},
-}
 
 
 def operation_id(route: APIRoute) -> str:
     """Return the name that generated clients give to the call, such as `notifications_create`."""
-    return f"{route.tags[0]}_{route.name}" if route.tags else route.name
+    return f"{route.tags[0]}_{route.name}".replace(" ", "_") if route.tags else route.name
 
 
 def install(app: FastAPI) -> None:
@@ -57,6 +53,4 @@ def _complete_operation(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if "requestBody" in operation:
         responses |= {str(status): problem for status, problem in documented(*OF_A_BODY).items()}
-    if "201" in responses:
-        responses["201"]["headers"] = CREATED_HEADERS
     operation["responses"] = dict(sorted(responses.items()))

@@ -77,6 +77,15 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
+def created() -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that makes something with an address and revisions."""
+    headers = {
+        "Location": {"description": "Path of what was made.", "schema": {"type": "string"}},
+        "ETag": {"description": "Its revision, for `If-Match`.", "schema": {"type": "string"}},
+    }
+    return {HTTPStatus.CREATED: {"description": "Made", "headers": headers}}
+
+
 async def _on_known(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.NotifierError)  # noqa: S101 - what the handler is registered for
     status, name, title = next(KINDS[kind] for kind in type(error).__mro__ if kind in KINDS)

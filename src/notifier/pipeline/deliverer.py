@@ -149,7 +149,7 @@ class Deliverer:
             return TEST_TITLE, TEST_BODY.format(name=claim.destination_name), {}
         names = rendering.context(
             claim.data,
-            slot=schedule.local(schedule.parse(claim.schedule), claim.scheduled_for),
+            slot=schedule.local(schedule.parse_text(claim.schedule), claim.scheduled_for),
             late_by=claim.first_attempt_at - claim.scheduled_for,
             notification_id=claim.notification_id,
             external_id=claim.external_id,

@@ -28,7 +28,7 @@ async def sweep(
     Any number of sweeps may run at once: each takes rows that no other holds. Without a queue nobody is rung
     for. Slots before `hold_before` are held for a decision instead of being sent.
     """
-    await resumer.resume_due(database, batch=batch)
+    await resumer.resume_due(database)
     planned = 0
     while True:
         async with database.transaction() as session:
@@ -45,6 +45,7 @@ async def _plan_batch(session: Session, queue: Queue | None, batch: int, hold_be
     plan = await _plan(session, due, moved, hold_before)
     written = await planning.add_slots(session, plan.deliveries)
     await planning.move_on(session, plan.moves)
+    await planning.count_sent(session, plan.counted)
     if session.clock.id == LIVE:
         await planning.beat(session, SCHEDULER)
     jobs = [Job(project_id, delivery_id, FIRST_RING) for project_id, delivery_id in written]
@@ -64,7 +65,7 @@ async def _plan(
     for row in due:
         _try(plan.add_due, row, plan.put_off)
     for row in moved:
-        _try(plan.add_moved, row, plan.put_off)
+        _try(plan.add_moved, row, plan.give_up)
     return plan
 
 

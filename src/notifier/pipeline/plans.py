@@ -11,12 +11,15 @@ from sqlalchemy import Row
 from notifier.clock import new_id
 from notifier.domain import schedule
 from notifier.domain.delivery import Reason, Status, message_id
-from notifier.domain.schedule import Judgement, Schedule
+from notifier.domain.schedule import Judgement, Missed, Schedule
 from notifier.storage.planning import Move, NewDelivery
 
 MOST_MISSED_LISTED = 100
 UNPLANNABLE_DELAY = timedelta(hours=1)
 
+SENT = (Status.PENDING, None)
+HELD = (Status.HELD, Reason.OVERDUE)
+UNPLANNABLE = (Status.FAILED, Reason.PLANNING_ERROR)
 ENDS = {
     "coalesced": (Status.MISSED, Reason.COALESCED),
     "grace_exceeded": (Status.MISSED, Reason.GRACE_EXCEEDED),
@@ -33,75 +36,96 @@ class Plan:
     """What one batch will write.
 
     `destinations` is by (project id, notification id), `exceptions` by these and the slot. With
-    `hold_before`, slots older than that instant are held for a decision instead of being sent.
+    `hold_before`, slots older than that instant are held for a decision instead of being sent. `counted`
+    has a row for each moved slot that counts for `max_occurrences` now.
     """
 
     destinations: Mapping[tuple[UUID, UUID], list[UUID]]
-    exceptions: Mapping[tuple[UUID, UUID, datetime], Row[Any]]
+    exceptions: Mapping[tuple[UUID, UUID], Mapping[datetime, Row[Any]]]
     hold_before: datetime | None = None
     deliveries: list[NewDelivery] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
+    counted: list[Row[Any]] = field(default_factory=list)
 
     def add_due(self, row: Row[Any]) -> None:
         """Add all slots that have come due: some are sent, the others end at once with their reason."""
-        rule = schedule.parse(row.schedule)
-        found = schedule.missed(
-            rule, first_due=row.next_due_at, now=row.now, anchor=row.anchor_at, keep=MOST_MISSED_LISTED
-        )
-        judged = schedule.judge(rule, found, now=row.now)
-        self._end(row, judged)
-        sent = [slot for slot in judged.send[: _left(row, rule)] if self._send(row, rule, slot)]
-        next_due_at = schedule.next_slot(
-            rule, after=found.latest, anchor=row.anchor_at, ended=row.slots_sent + len(sent)
-        )
-        self.moves.append(Move(row.project_id, row.id, row.revision, found.latest, next_due_at, len(sent)))
+        rule = _rule(row)
+        found, following = _found(row, rule)
+        exceptions = self.exceptions.get((row.project_id, row.id), {})
+        left_out = {at: one.action for at, one in exceptions.items() if one.action in ENDS}
+        judged = schedule.judge(rule, found, now=row.now, left_out=left_out)
+        taken = _within_limit(row, rule, judged, exceptions)
+        deliveries = [*self._range(row, judged)]
+        for slot, reason in taken.slots:
+            next_slot = following if slot == found.latest else None
+            deliveries += self._slot(row, rule, slot, reason, exceptions.get(slot), next_slot)
+        next_due_at = None if _exhausted(row, rule, taken.count) else following
+        self.deliveries += deliveries
+        self.moves.append(Move(row.project_id, row.id, row.revision, found.latest, next_due_at, taken.count))
 
     def add_moved(self, row: Row[Any]) -> None:
-        """Add a slot that was moved to another instant."""
-        rule = schedule.parse(row.schedule)
-        self.deliveries += self._rows(row, row.move_to, expires_at=_start_by(row, rule, row.move_to))
+        """Add a slot that was moved to another instant.
+
+        It counts for `max_occurrences` when the first of both instants comes.
+        """
+        rule = _rule(row)
+        is_counted = row.last_slot_at is not None and row.slot_at <= row.last_slot_at
+        if not is_counted:
+            if _exhausted(row, rule, 0):
+                return  # the rule had its last slot before
+            self.counted.append(row)
+        self.deliveries += self._sent(row, rule, row.move_to, row.exception_id, None)
 
     def put_off(self, row: Row[Any]) -> None:
         """Record the slot of a row that cannot be planned as failed, and look at it again later."""
-        end = (Status.FAILED, Reason.PLANNING_ERROR)
-        self.deliveries += self._rows(row, row.next_due_at, end=end)
+        self.deliveries += self._rows(row, row.next_due_at, UNPLANNABLE)
         later = row.now + UNPLANNABLE_DELAY
         self.moves.append(Move(row.project_id, row.id, row.revision, row.next_due_at, later))
 
-    def _send(self, row: Row[Any], rule: Schedule, slot: datetime) -> bool:
-        """Add a slot to be sent, unless an exception says otherwise; return whether it will be."""
-        exception = self.exceptions.get((row.project_id, row.id, slot))
-        if exception is not None and exception.action in ENDS:
-            self.deliveries += self._rows(row, slot, end=ENDS[exception.action])
-            return False
-        end = (Status.HELD, Reason.OVERDUE) if self._is_held(slot) else (Status.PENDING, None)
-        expires_at = None if end[1] else _start_by(row, rule, slot)
-        exception_id = exception.id if exception is not None else None
-        self.deliveries += self._rows(row, slot, end=end, expires_at=expires_at, exception_id=exception_id)
-        return True
+    def give_up(self, row: Row[Any]) -> None:
+        """Record a moved slot that cannot be planned as failed."""
+        self.deliveries += self._rows(row, row.move_to, UNPLANNABLE)
 
-    def _is_held(self, slot: datetime) -> bool:
-        return self.hold_before is not None and slot < self.hold_before
-
-    def _end(self, row: Row[Any], judged: Judgement) -> None:
-        """Add the slots for which nothing is sent; a long run of them is one range."""
-        if rest := judged.rest:
-            ranged = {"slot_count": rest.count, "range_end": rest.before}
-            self.deliveries += self._rows(row, rest.first, end=ENDS[rest.reason], **ranged)
-        for one in judged.unsent:
-            self.deliveries += self._rows(row, one.slot, end=ENDS[one.reason])
-
-    def _rows(
+    def _slot(
         self,
         row: Row[Any],
+        rule: Schedule,
         slot: datetime,
-        *,
-        end: tuple[Status, Reason | None] = (Status.PENDING, None),
-        **more: Any,
+        reason: str | None,
+        exception: Row[Any] | None,
+        following: datetime | None,
+    ) -> Iterator[NewDelivery]:
+        """Yield the rows of a slot that has come due."""
+        if reason:
+            return self._rows(row, slot, ENDS[reason])
+        return self._sent(row, rule, slot, exception.id if exception else None, following)
+
+    def _sent(
+        self,
+        row: Row[Any],
+        rule: Schedule,
+        slot: datetime,
+        exception_id: UUID | None,
+        following: datetime | None,
+    ) -> Iterator[NewDelivery]:
+        """Yield the rows of a slot to be sent; no try begins when it is too late by its grace."""
+        if self.hold_before is not None and slot < self.hold_before:
+            return self._rows(row, slot, HELD, exception_id=exception_id)
+        following = following or schedule.next_slot(rule, after=slot, anchor=row.anchor_at)
+        expires_at = schedule.start_by(rule, slot, next_slot=following)
+        return self._rows(row, slot, SENT, exception_id=exception_id, expires_at=expires_at)
+
+    def _range(self, row: Row[Any], judged: Judgement) -> Iterator[NewDelivery]:
+        """Yield a long run of slots for which nothing is sent."""
+        if rest := judged.rest:
+            yield from self._rows(
+                row, rest.first, ENDS[rest.reason], slot_count=rest.count, range_end=rest.before
+            )
+
+    def _rows(
+        self, row: Row[Any], slot: datetime, end: tuple[Status, Reason | None], **more: Any
     ) -> Iterator[NewDelivery]:
         """Yield the ledger's row of a slot for each destination."""
-        more.setdefault("exception_id", getattr(row, "exception_id", None))
-        more.setdefault("expires_at", None)
         for destination_id in self.destinations.get((row.project_id, row.id), []):
             yield NewDelivery(
                 project_id=row.project_id,
@@ -117,13 +141,48 @@ class Plan:
             )
 
 
-def _left(row: Row[Any], rule: Schedule) -> int | None:
-    """Return how many slots `max_occurrences` leaves, None for any number."""
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Slots with the reason why nothing is sent, if any; `count` of them `max_occurrences` counts."""
+
+    slots: list[tuple[datetime, str | None]]
+    count: int
+
+
+def _rule(row: Row[Any]) -> Schedule:
+    """Return a row's schedule, which is text where there may be many of them."""
+    if isinstance(row.schedule, str):
+        return schedule.parse_text(row.schedule)
+    return schedule.parse(row.schedule)
+
+
+def _found(row: Row[Any], rule: Schedule) -> tuple[Missed, datetime | None]:
+    """Return the slots that have come due, and the one that follows them."""
+    first: datetime = row.next_due_at
+    following = schedule.next_slot(rule, after=first, anchor=row.anchor_at)
+    if following is None or following > row.now:
+        return Missed(first, first, 0, ()), following
+    found = schedule.missed(rule, first_due=first, now=row.now, anchor=row.anchor_at, keep=MOST_MISSED_LISTED)
+    return found, schedule.next_slot(rule, after=found.latest, anchor=row.anchor_at)
+
+
+def _within_limit(
+    row: Row[Any], rule: Schedule, judged: Judgement, exceptions: Mapping[datetime, Row[Any]]
+) -> _Taken:
+    """Return the judged slots, ascending, up to the last one that `max_occurrences` allows."""
+    fates: dict[datetime, str | None] = {one.slot: one.reason for one in judged.unsent}
+    fates |= dict.fromkeys(judged.send)
+    taken, count = [], 0
+    for slot, reason in sorted(fates.items(), key=lambda one: one[0]):
+        if _exhausted(row, rule, count):
+            break
+        taken.append((slot, reason))
+        # a slot that was moved to an earlier instant has been counted there
+        count += reason is None or (reason == "move" and exceptions[slot].planned_at is None)
+    return _Taken(taken, count)
+
+
+def _exhausted(row: Row[Any], rule: Schedule, more: int) -> bool:
+    """Say whether `max_occurrences` allows no slot beyond those counted and `more`."""
     most = rule.limits.max_occurrences
-    return None if most is None else most - row.slots_sent
-
-
-def _start_by(row: Row[Any], rule: Schedule, slot: datetime) -> datetime | None:
-    """Return when it is too late for the slot's first try, and for another one."""
-    following = schedule.next_slot(rule, after=slot, anchor=row.anchor_at)
-    return schedule.start_by(rule, slot, next_slot=following)
+    return most is not None and row.slots_sent + more >= most

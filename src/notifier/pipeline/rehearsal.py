@@ -6,6 +6,7 @@ something to do: a slot is due, a pause ends, a delivery is to be tried.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
 from uuid import UUID
 
 from notifier.channels.capture import Capture
@@ -21,6 +22,9 @@ BATCH = 1000
 LEASE_SECONDS = 60
 MOST_MESSAGES = 5000
 """After so many messages one call stops, to be called again."""
+
+MOST_EVENTS = 10_000
+"""As after so many instants at which something was done: not all of them make messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,9 @@ class Rehearsal:
 
         Raises Conflict if another call moves the clock at the same time.
         """
+        events = count()
         while not down and (event := await self._next_event()) is not None and event <= to:
-            if len(self.capture.messages) >= MOST_MESSAGES:
+            if len(self.capture.messages) >= MOST_MESSAGES or next(events) >= MOST_EVENTS:
                 return Rehearsed(self.now, False, self.capture.messages)
             await self._move(max(event, self.now))
             await self._run()
@@ -73,6 +78,8 @@ class Rehearsal:
         """Do all that is to be done at this instant."""
         here = self._here()
         await planner.sweep(here, None, batch=BATCH)
+        # a call that was killed leaves leases behind
+        await rescuer.break_leases(here)
         await rescuer.expire(here)
         books = Bookkeeping(here, lease=LEASE_SECONDS, window=0)
         deliverer = replace(self.deliverer, books=books, channels=self.capture)

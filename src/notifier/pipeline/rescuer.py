@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
 from sqlalchemy import Row
 
+from notifier.domain import schedule
 from notifier.jobs import Job, Queue
-from notifier.storage import rescue
+from notifier.storage import occurrences, rescue
 from notifier.storage.engine import Database
 
 log = structlog.get_logger(__name__)
@@ -27,8 +29,7 @@ class Rescued:
 
 async def run(database: Database, queue: Queue) -> Rescued:
     """Make one pass. Every part is safe to run at the same time elsewhere."""
-    async with database.transaction() as session:
-        freed = await rescue.break_leases(session, BATCH)
+    freed = await break_leases(database)
     expired = await expire(database)
     rescued = Rescued(freed, expired, await _ring_again(database, queue))
     if any((rescued.freed, rescued.expired)):
@@ -36,10 +37,32 @@ async def run(database: Database, queue: Queue) -> Rescued:
     return rescued
 
 
+async def break_leases(database: Database) -> int:
+    """Free what a dead worker held; return how many deliveries."""
+    async with database.transaction() as session:
+        return await rescue.break_leases(session, BATCH)
+
+
 async def expire(database: Database) -> int:
     """End waiting deliveries whose next slot has begun; return how many."""
     async with database.transaction() as session:
-        return await rescue.expire(session, BATCH)
+        expired = await rescue.expire(session, BATCH)
+    async with database.transaction() as session:
+        counted = await occurrences.expire(session, BATCH)
+        for row in await occurrences.give_back(session, counted):
+            if row.completed_at is not None and (following := _next_slot(row)):
+                await occurrences.reopen(session, row, following)
+    return expired + len(counted)
+
+
+def _next_slot(row: Row[Any]) -> datetime | None:
+    """Return the slot after the last one, None also if nobody can tell: others must not suffer from that."""
+    try:
+        rule = schedule.parse_text(row.schedule)
+        return schedule.next_slot(rule, after=row.last_slot_at, anchor=row.anchor_at, ended=row.slots_sent)
+    except Exception:
+        log.exception("notification.unplannable", notification_id=str(row.id))
+        return None
 
 
 async def forget(database: Database) -> None:

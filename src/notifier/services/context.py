@@ -1,5 +1,6 @@
 """Who asks, when, and what the answer is worked out with."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -9,6 +10,9 @@ from notifier.domain.errors import NotFound, PreconditionFailed
 from notifier.jobs import Queue
 from notifier.storage.encryption import Cipher
 from notifier.storage.engine import Session
+
+Settle = Callable[[Session, UUID, UUID], Awaitable[None]]
+"""Writes what has come due of a locked notification and no sweep has seen; the pipeline's own code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Context:
     channels: Registry
     queue: Queue
     cipher: Cipher
+    settle: Settle
 
     @property
     def project_id(self) -> UUID:

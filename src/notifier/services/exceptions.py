@@ -16,6 +16,11 @@ from notifier.services.context import Context, parse_id
 from notifier.storage import exceptions
 
 TICK = timedelta(microseconds=1)
+MOST_COMING = 366
+"""Exceptions of coming slots that one notification may have; who needs more wants another schedule."""
+
+FIELDS = {"skip": set[str](), "move": {"move_to"}, "reword": {"title", "body"}}
+"""What goes with each action."""
 
 
 async def create(ctx: Context, notification_id: str, draft: Mapping[str, Any]) -> Row[Any]:
@@ -27,9 +32,12 @@ async def create(ctx: Context, notification_id: str, draft: Mapping[str, Any]) -
     revisions.refuse_completed(row, "except")
     rule = schedule.parse(row.schedule)
     _check_slot(ctx, row, rule, draft["slot"])
-    _check_action(ctx, row, rule, draft)
-    if await exceptions.of_slot(ctx.session, ctx.project_id, row.id, draft["slot"]):
+    others = await _coming(ctx, row)
+    _check_action(ctx, row, rule, draft, others)
+    if any(one.slot_at == draft["slot"] for one in others):
         raise Conflict("This slot has an exception already; delete that one first.")
+    if len(others) >= MOST_COMING:
+        raise Conflict(f"It has {MOST_COMING} exceptions already; change its schedule instead.")
     values = {
         "project_id": ctx.project_id,
         "id": new_id(),
@@ -41,9 +49,8 @@ async def create(ctx: Context, notification_id: str, draft: Mapping[str, Any]) -
 
 
 async def page(ctx: Context, notification_id: str) -> Sequence[Row[Any]]:
-    """Return the exceptions of a notification, by slot. Raises NotFound."""
-    row = await revisions.read(ctx, parse_id(notification_id, "notification"))
-    return await exceptions.of_notification(ctx.session, ctx.project_id, row.id)
+    """Return the exceptions of a notification's coming slots, first slot first. Raises NotFound."""
+    return await _coming(ctx, await revisions.read(ctx, parse_id(notification_id, "notification")))
 
 
 async def delete(ctx: Context, notification_id: str, exception_id: str) -> None:
@@ -53,43 +60,80 @@ async def delete(ctx: Context, notification_id: str, exception_id: str) -> None:
     found = await exceptions.get(ctx.session, ctx.project_id, row.id, wanted)
     if found is None:
         raise NotFound(f"No exception has the id {exception_id!r}.")
-    if found.planned_at is not None or found.slot_at <= ctx.now:
+    # a sweep may plan the moved slot at this very moment: then nothing is left to undo
+    if _has_passed(ctx, row, found.slot_at) or not await exceptions.remove(
+        ctx.session, ctx.project_id, [wanted]
+    ):
         raise Conflict("Its slot has been taken up already.")
-    await exceptions.remove(ctx.session, ctx.project_id, wanted)
+
+
+async def drop_unfit(ctx: Context, row: Row[Any], rule: Schedule) -> None:
+    """Undo the exceptions of slots that a new schedule lacks, and moves onto slots that it has.
+
+    `row` is the notification as the new schedule leaves it.
+    """
+    unfit = [
+        one.id
+        for one in await _coming(ctx, row)
+        if not _has_passed(ctx, row, one.slot_at)
+        and (
+            not _is_slot(row, rule, one.slot_at)
+            or (one.move_to is not None and _is_slot(row, rule, one.move_to))
+        )
+    ]
+    await exceptions.remove(ctx.session, ctx.project_id, unfit)
+
+
+async def _coming(ctx: Context, row: Row[Any]) -> Sequence[Row[Any]]:
+    since = min(row.next_due_at or ctx.now, ctx.now)
+    return await exceptions.coming(ctx.session, ctx.project_id, row.id, since=since)
+
+
+def _has_passed(ctx: Context, row: Row[Any], slot: datetime) -> bool:
+    """Say whether a slot is over; a sweep may have planned it after this request began."""
+    return slot <= ctx.now or (row.last_slot_at is not None and slot <= row.last_slot_at)
+
+
+def _is_slot(row: Row[Any], rule: Schedule, at: datetime) -> bool:
+    """Say whether the rule has a slot at an instant; one that counts from deliveries knows only its next."""
+    if at == row.next_due_at:
+        return True
+    following = schedule.next_slot(rule, after=at - TICK, anchor=row.anchor_at)
+    return following == at and not schedule.drifts(rule)
 
 
 def _check_slot(ctx: Context, row: Row[Any], rule: Schedule, slot: datetime) -> None:
-    """Raise InvalidInput unless `slot` is coming. One that counts from deliveries knows only its next."""
-    if slot <= ctx.now:
+    """Raise InvalidInput unless `slot` is coming."""
+    if _has_passed(ctx, row, slot):
         raise InvalidInput.at("/slot", "slot_has_passed", "Only a coming slot can have an exception.")
-    if slot == row.next_due_at:
-        return
-    following = schedule.next_slot(rule, after=slot - TICK, anchor=row.anchor_at)
-    if schedule.drifts(rule) or following != slot:
+    if not _is_slot(row, rule, slot):
         raise InvalidInput.at(
             "/slot", "not_a_slot", "This is not a coming slot; GET .../upcoming lists them."
         )
 
 
-def _check_action(ctx: Context, row: Row[Any], rule: Schedule, draft: Mapping[str, Any]) -> None:
+def _check_action(
+    ctx: Context, row: Row[Any], rule: Schedule, draft: Mapping[str, Any], others: Sequence[Row[Any]]
+) -> None:
     """Raise InvalidInput unless the fields fit the action."""
-    allowed = {"skip": set(), "move": {"move_to"}, "reword": {"title", "body"}}[draft["action"]]
     for name in ("move_to", "title", "body"):
-        if draft[name] is not None and name not in allowed:
+        if draft[name] is not None and name not in FIELDS[draft["action"]]:
             raise InvalidInput.at(f"/{name}", "not_allowed", f"`{name}` does not go with this action.")
     if draft["action"] == "move":
-        _check_move(ctx, row, rule, draft["move_to"])
+        _check_move(ctx, row, rule, draft["move_to"], others)
     if draft["action"] == "reword":
         _check_words(row, rule, draft)
 
 
-def _check_move(ctx: Context, row: Row[Any], rule: Schedule, move_to: datetime | None) -> None:
+def _check_move(
+    ctx: Context, row: Row[Any], rule: Schedule, move_to: datetime | None, others: Sequence[Row[Any]]
+) -> None:
     if move_to is None:
         raise InvalidInput.at("/move_to", "missing", "`move_to` is required to move a slot.")
-    if move_to <= ctx.now:
+    if _has_passed(ctx, row, move_to):
         raise InvalidInput.at("/move_to", "not_in_the_future", "`move_to` must lie in the future.")
-    if schedule.next_slot(rule, after=move_to - TICK, anchor=row.anchor_at) == move_to:
-        raise InvalidInput.at("/move_to", "slot_taken", "The rule has a slot at that instant already.")
+    if _is_slot(row, rule, move_to) or any(one.move_to == move_to for one in others):
+        raise InvalidInput.at("/move_to", "slot_taken", "There is a slot at that instant already.")
 
 
 def _check_words(row: Row[Any], rule: Schedule, draft: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from notifier.clock import new_id
 from notifier.domain import schedule
 from notifier.domain.delivery import Reason
 from notifier.domain.schedule import Note, Schedule, Transition
-from notifier.services import recipients, revisions, timing
+from notifier.services import exceptions, recipients, revisions, timing
 from notifier.services.context import Context, check_revision, parse_id
 from notifier.storage import deliveries, notifications
 from notifier.storage.paging import Page
@@ -42,6 +42,12 @@ async def create(ctx: Context, draft: Mapping[str, Any]) -> Saved:
     `draft` holds title, body, data, schedule (as JSON), start_at, to, external_id. Raises InvalidInput,
     DuplicateExternalId.
     """
+    if draft["external_id"] is not None:
+        await notifications.lock_external_id(ctx.session, ctx.project_id, draft["external_id"])
+    return await _create(ctx, draft)
+
+
+async def _create(ctx: Context, draft: Mapping[str, Any]) -> Saved:
     rule = timing.read_rule(draft["schedule"], draft.get("start_at"))
     _check_content(ctx, draft, rule)
     to, secrets = await recipients.resolve(ctx, draft.get("to") or DEFAULT_TO)
@@ -63,7 +69,7 @@ async def put(ctx: Context, external_id: str, draft: Mapping[str, Any], *, revis
     found = await notifications.id_of_external(ctx.session, ctx.project_id, external_id)
     if found is None:
         check_revision(revision, 0)
-        return await create(ctx, {**draft, "external_id": external_id})
+        return await _create(ctx, {**draft, "external_id": external_id})
     whole = {name: draft[name] for name in ("title", "body", "data", "schedule", "start_at")}
     return await update(ctx, str(found), {**whole, "to": draft.get("to") or DEFAULT_TO}, revision=revision)
 
@@ -87,20 +93,29 @@ async def update(
     values = {
         name: changes[name] for name in EDITABLE if name in changes and changes[name] != row._mapping[name]
     }
-    if schedule.to_json(rule) != row.schedule:
-        values |= timing.columns(ctx, rule, last_slot_at=row.last_slot_at)
     _check_content(ctx, {**row._mapping, **values}, rule)
+    retimed = schedule.to_json(rule) != row.schedule
+    if retimed:
+        row = await revisions.settle(ctx, row)
+        values |= timing.columns(ctx, rule, last_slot_at=row.last_slot_at)
     redirected, secrets = await _redirect(ctx, row.id, changes["to"]) if "to" in changes else (False, {})
     if values or redirected:
         await revisions.change(ctx, row, values)
+    if retimed:
+        await exceptions.drop_unfit(ctx, await revisions.read(ctx, row.id), rule)
     return await _saved(ctx, row.id, secrets, rule, changes.get("schedule"))
 
 
 async def delete(ctx: Context, notification_id: str, *, revision: int | None, purge: bool = False) -> None:
-    """Delete: no new slots, unstarted deliveries are canceled, the ledger is kept; `purge` erases content."""
-    row = await revisions.lock(ctx, notification_id, revision)
-    await revisions.change(ctx, row, {"deleted_at": ctx.now, "next_due_at": None})
-    await deliveries.cancel_unstarted(ctx.session, ctx.project_id, row.id, Reason.NOTIFICATION_DELETED)
+    """Delete: no new slots, unstarted deliveries are canceled, the ledger is kept.
+
+    `purge` erases the content, also of a notification that was deleted before.
+    """
+    tombstone = await revisions.lock_deleted(ctx, notification_id) if purge else None
+    row = tombstone or await revisions.settle(ctx, await revisions.lock(ctx, notification_id, revision))
+    if tombstone is None:
+        await revisions.change(ctx, row, {"deleted_at": ctx.now, "next_due_at": None})
+        await deliveries.cancel_unstarted(ctx.session, ctx.project_id, row.id, Reason.NOTIFICATION_DELETED)
     if purge:
         await notifications.erase(ctx.session, ctx.project_id, row.id)
 

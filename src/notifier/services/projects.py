@@ -50,8 +50,11 @@ async def keys(ctx: Context, *, after: UUID | None, limit: int) -> Page:
 
 
 async def revoke_key(ctx: Context, key_id: str) -> None:
-    """Let a key open nothing any more. Raises NotFound."""
-    if not await access.revoke_key(ctx.session, ctx.project_id, parse_id(key_id, "key")):
+    """Let a key open nothing any more. Raises NotFound, Conflict for the last admin key of the project."""
+    wanted = parse_id(key_id, "key")
+    if await access.lock_admin_keys(ctx.session, ctx.project_id) == {wanted}:
+        raise Conflict("It is the project's last admin key; make another one first.")
+    if not await access.revoke_key(ctx.session, ctx.project_id, wanted):
         raise NotFound(f"No key that opens anything has the id {key_id!r}.")
 
 
@@ -68,5 +71,5 @@ async def _add_key(
     values = {"project_id": project_id, "id": new_id(), "name": name, "scopes": sorted(set(scopes))}
     row = await access.add_key(ctx.session, values, key)
     if row is None:
-        raise Conflict(f"The project has a key with the name {name!r} already.")
+        raise Conflict(f"The project has, or had, a key with the name {name!r}.")
     return row, key

@@ -30,6 +30,20 @@ async def lock(ctx: Context, notification_id: str, revision: int | None = None) 
     return row
 
 
+async def lock_deleted(ctx: Context, notification_id: str) -> Row[Any] | None:
+    """Return what is left of a deleted notification, locked for a change, if it is one."""
+    wanted = parse_id(notification_id, "notification")
+    return await notifications.lock(ctx.session, ctx.project_id, wanted, deleted=True)
+
+
+async def settle(ctx: Context, row: Row[Any]) -> Row[Any]:
+    """Write what has come due of a locked notification before its clock is set anew; return it afresh."""
+    if row.next_due_at is None or row.next_due_at > row.now:
+        return row
+    await ctx.settle(ctx.session, ctx.project_id, row.id)
+    return await lock(ctx, str(row.id))
+
+
 def refuse_completed(row: Row[Any], verb: str) -> None:
     """Raise Conflict if there is nothing left to be due."""
     if row.completed_at is not None:

@@ -30,5 +30,6 @@ async def send_now(ctx: Context, notification_id: str, *, reset_clock: bool) -> 
         for target in shown.destinations
     ]
     if reset_clock and row.next_due_at is not None:
+        row = await revisions.settle(ctx, row)
         await notifications.move(ctx.session, ctx.project_id, row.id, **timing.restarted(ctx, row))
     return await destinations.queue_deliveries(ctx, rows)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from notifier.clock import new_id
@@ -33,14 +33,22 @@ async def ensure_default_project(session: Session) -> None:
 
 
 async def ensure_bootstrap_key(session: Session, key: str) -> None:
-    """Make `key` the one bootstrap key of the default project; the one before it stops working."""
+    """Make `key` the one bootstrap key of the default project; the one before it stops working.
+
+    One that was revoked stays so: only another key opens the door again.
+    """
     statement = insert(api_keys).values(
         project_id=DEFAULT_PROJECT, id=new_id(), name=BOOTSTRAP_KEY, key_hash=hash_key(key), scopes=ALL_SCOPES
     )
     await session.execute(
         statement.on_conflict_do_update(
             index_elements=[api_keys.c.project_id, api_keys.c.name],
-            set_={"key_hash": statement.excluded.key_hash},
+            set_={
+                "key_hash": statement.excluded.key_hash,
+                "revoked_at": case(
+                    (api_keys.c.key_hash == statement.excluded.key_hash, api_keys.c.revoked_at), else_=None
+                ),
+            },
         )
     )
 
@@ -98,6 +106,18 @@ async def keys_page(session: Session, project_id: UUID, *, after: UUID | None, l
     """Return a page of the project's keys, newest first, the revoked ones too."""
     statement = select(*KEY).where(api_keys.c.project_id == project_id)
     return await fetch_page(session, statement, key=api_keys.c.id, after=after, limit=limit)
+
+
+async def lock_admin_keys(session: Session, project_id: UUID) -> set[UUID]:
+    """Return the ids of the project's admin keys that still open it, locked until the commit."""
+    statement = (
+        select(api_keys.c.id)
+        .where(api_keys.c.project_id == project_id, api_keys.c.revoked_at.is_(None))
+        .where(api_keys.c.scopes.contains(["admin"]))
+        .order_by(api_keys.c.id)
+        .with_for_update()
+    )
+    return set((await session.execute(statement)).scalars())
 
 
 async def revoke_key(session: Session, project_id: UUID, key_id: UUID) -> bool:

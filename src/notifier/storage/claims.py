@@ -37,7 +37,8 @@ SELECT
   claimed.project_id, claimed.id, claimed.notification_id, claimed.destination_id, claimed.trigger,
   claimed.scheduled_for, claimed.expires_at, claimed.message_id, claimed.attempts_made,
   claimed.lease_token, claimed.first_attempt_at, clock_now() AS claimed_at,
-  coalesce(x.title, r.title) AS title, coalesce(x.body, r.body) AS body, r.data, r.schedule, n.external_id,
+  coalesce(x.title, r.title) AS title, coalesce(x.body, r.body) AS body, r.data, r.schedule::text AS schedule,
+  n.external_id,
   d.kind, d.name AS destination_name, d.config, d.sealed_config, d.secrets
 FROM claimed
 JOIN destinations AS d ON d.project_id = claimed.project_id AND d.id = claimed.destination_id

@@ -33,34 +33,32 @@ async def get(
     return (await session.execute(statement)).one_or_none()
 
 
-async def of_slot(
-    session: Session, project_id: UUID, notification_id: UUID, slot: datetime
-) -> Row[Any] | None:
-    """Return the exception of one slot."""
-    statement = select(exceptions).where(
-        exceptions.c.project_id == project_id,
-        exceptions.c.notification_id == notification_id,
-        exceptions.c.slot_at == slot,
-        ALIVE,
-    )
-    return (await session.execute(statement)).one_or_none()
+async def coming(
+    session: Session, project_id: UUID, notification_id: UUID, *, since: datetime
+) -> Sequence[Row[Any]]:
+    """Return the exceptions of slots from `since` (UTC) on, and of those still to come where they were moved.
 
-
-async def of_notification(session: Session, project_id: UUID, notification_id: UUID) -> Sequence[Row[Any]]:
-    """Return the exceptions of a notification, first slot first."""
+    First slot first.
+    """
+    still_to_come = exceptions.c.move_to.is_not(None) & exceptions.c.planned_at.is_(None)
     statement = (
         select(exceptions)
         .where(exceptions.c.project_id == project_id, exceptions.c.notification_id == notification_id, ALIVE)
+        .where((exceptions.c.slot_at >= since) | still_to_come)
         .order_by(exceptions.c.slot_at)
     )
     return (await session.execute(statement)).all()
 
 
-async def remove(session: Session, project_id: UUID, exception_id: UUID) -> None:
-    """Undo an exception. The row stays: a delivery may already pin its words."""
+async def remove(session: Session, project_id: UUID, exception_ids: Sequence[UUID]) -> int:
+    """Undo exceptions, unless the planner has taken up the moved slot; return how many were undone.
+
+    The rows stay: a delivery may already pin their words.
+    """
     statement = (
         update(exceptions)
-        .where(exceptions.c.project_id == project_id, exceptions.c.id == exception_id)
+        .where(exceptions.c.project_id == project_id, exceptions.c.id.in_(exception_ids))
+        .where(exceptions.c.planned_at.is_(None), ALIVE)
         .values(deleted_at=clock_now())
     )
-    await session.execute(statement)
+    return (await session.execute(statement)).rowcount

@@ -5,7 +5,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, literal, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Table,
+    Text,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from notifier.storage.engine import Session
@@ -21,6 +35,7 @@ from notifier.storage.tables import (
 
 CONTENT = ("title", "body", "data", "schedule")
 ALIVE = notifications.c.deleted_at.is_(None)
+X = notification_exceptions
 
 
 def _destinations_of_row() -> ColumnElement[Any]:
@@ -47,8 +62,27 @@ def _ordered(one: ColumnElement[Any], by: ColumnElement[Any]) -> ColumnElement[A
     return ordered
 
 
+def _exceptions_of_row() -> ColumnElement[Any]:
+    """Return the subquery that gives the exceptions of a notification's coming slots as a JSON list."""
+    waits = X.c.move_to.is_not(None) & X.c.planned_at.is_(None)
+    one = func.jsonb_build_object(
+        "slot", X.c.slot_at, "action", X.c.action, "move_to", X.c.move_to, "waits", waits
+    )
+    return (
+        select(func.coalesce(func.jsonb_agg(one), literal([], JSONB)))
+        .where(
+            X.c.project_id == notifications.c.project_id,
+            X.c.notification_id == notifications.c.id,
+            X.c.deleted_at.is_(None),
+            (X.c.slot_at >= notifications.c.next_due_at) | waits,
+        )
+        .scalar_subquery()
+        .label("exceptions")
+    )
+
+
 def _select() -> Select[Any]:
-    return select(notifications, _destinations_of_row()).where(ALIVE)
+    return select(notifications, _destinations_of_row(), _exceptions_of_row()).where(ALIVE)
 
 
 async def add(session: Session, values: Mapping[str, Any], *, changed_by: str) -> None:
@@ -60,21 +94,35 @@ async def add(session: Session, values: Mapping[str, Any], *, changed_by: str) -
 
 
 async def get(session: Session, project_id: UUID, notification_id: UUID) -> Row[Any] | None:
-    """Return one notification of the project with its destinations."""
+    """Return one notification of the project with its destinations and the exceptions of coming slots."""
     statement = _select().where(
         notifications.c.project_id == project_id, notifications.c.id == notification_id
     )
     return (await session.execute(statement)).one_or_none()
 
 
-async def lock(session: Session, project_id: UUID, notification_id: UUID) -> Row[Any] | None:
-    """Return one notification, locked for a change until the commit."""
+async def lock(
+    session: Session, project_id: UUID, notification_id: UUID, *, deleted: bool = False
+) -> Row[Any] | None:
+    """Return one notification and the clock's `now`, locked for a change until the commit; or a tombstone."""
     statement = (
-        select(notifications)
-        .where(notifications.c.project_id == project_id, notifications.c.id == notification_id, ALIVE)
+        select(notifications, clock_now().label("now"))
+        .where(notifications.c.project_id == project_id, notifications.c.id == notification_id)
+        .where(~ALIVE if deleted else ALIVE)
         .with_for_update()
     )
     return (await session.execute(statement)).one_or_none()
+
+
+async def as_due(session: Session, project_id: UUID, notification_id: UUID) -> Row[Any]:
+    """Return one notification as the planner takes it."""
+    names = ("project_id", "id", "revision", "status", "anchor_at", "next_due_at", "slots_sent")
+    statement = select(
+        *(notifications.c[name] for name in names),
+        cast(notifications.c.schedule, Text).label("schedule"),
+        clock_now().label("now"),
+    ).where(notifications.c.project_id == project_id, notifications.c.id == notification_id)
+    return (await session.execute(statement)).one()
 
 
 async def id_of_external(session: Session, project_id: UUID, external_id: str) -> UUID | None:
@@ -86,7 +134,7 @@ async def id_of_external(session: Session, project_id: UUID, external_id: str) -
 
 
 async def lock_external_id(session: Session, project_id: UUID, external_id: str) -> None:
-    """Have others who put under this external id wait until the commit."""
+    """Have others who make or replace a notification with this external id wait until the commit."""
     lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 1))")
     await session.execute(lock, {"what": f"{project_id}/{external_id}"})
 
@@ -139,20 +187,15 @@ async def set_destinations(
 async def erase(session: Session, project_id: UUID, notification_id: UUID) -> None:
     """Overwrite the content of a notification, its history and its exceptions; the ledger's rows stay."""
     nothing = {"title": "", "body": "", "data": {}}
-    for table, key in ((notifications, "id"), (notification_revisions, "notification_id")):
-        await session.execute(
-            update(table)
-            .where(table.c.project_id == project_id, table.c[key] == notification_id)
-            .values(**nothing)
-        )
-    await session.execute(
-        update(notification_exceptions)
-        .where(
-            notification_exceptions.c.project_id == project_id,
-            notification_exceptions.c.notification_id == notification_id,
-        )
-        .values(title=None, body=None)
-    )
+    own = {"external_id": None, "pause_reason": None, "paused_by": None}
+    erased: list[tuple[Table, str, dict[str, Any]]] = [
+        (notifications, "id", nothing | own),
+        (notification_revisions, "notification_id", nothing),
+        (notification_exceptions, "notification_id", {"title": None, "body": None}),
+    ]
+    for table, key, values in erased:
+        which = (table.c.project_id == project_id) & (table.c[key] == notification_id)
+        await session.execute(update(table).where(which).values(**values))
 
 
 async def page(

@@ -14,7 +14,7 @@ from notifier.storage.tables import clock_now
 
 TAKE_DUE = text("""
 WITH due AS MATERIALIZED (
-  SELECT project_id, id, revision, schedule, anchor_at, next_due_at, slots_sent
+  SELECT project_id, id, revision, schedule::text AS schedule, anchor_at, next_due_at, slots_sent
   FROM notifications
   WHERE clock = :clock AND status = 'active' AND next_due_at <= clock_now()
   ORDER BY next_due_at
@@ -33,28 +33,29 @@ GROUP BY project_id, notification_id
 """).bindparams(bindparam("project_ids", type_=ARRAY(Uuid)), bindparam("ids", type_=ARRAY(Uuid)))
 
 EXCEPTIONS = text("""
-SELECT project_id, notification_id, id, slot_at, action
+SELECT project_id, notification_id, id, slot_at, action, planned_at
 FROM notification_exceptions
 WHERE (project_id, notification_id) IN (SELECT * FROM unnest(:project_ids, :ids)) AND deleted_at IS NULL
 """).bindparams(bindparam("project_ids", type_=ARRAY(Uuid)), bindparam("ids", type_=ARRAY(Uuid)))
 
-# Slots that a user moved to another instant are planned by themselves; the rule goes its own way.
+# Slots that a user moved to another instant are planned by themselves; the rule goes its own way, and
+# may have come to its end meanwhile. The notification is locked too: it may be edited, or just be planned.
 TAKE_MOVED = text("""
 WITH moved AS MATERIALIZED (
-  SELECT x.project_id, x.id AS exception_id, x.notification_id, x.move_to
+  SELECT n.project_id, n.id, n.revision, n.schedule::text AS schedule, n.anchor_at, n.last_slot_at,
+    n.slots_sent, x.id AS exception_id, x.slot_at, x.move_to
   FROM notification_exceptions AS x
   JOIN notifications AS n ON n.project_id = x.project_id AND n.id = x.notification_id
   WHERE x.clock = :clock AND x.planned_at IS NULL AND x.deleted_at IS NULL AND x.move_to <= clock_now()
-    AND n.status = 'active'
+    AND n.status IN ('active', 'completed')
   ORDER BY x.move_to
   LIMIT :batch
-  FOR UPDATE OF x SKIP LOCKED
+  FOR UPDATE OF x, n SKIP LOCKED
 ), planned AS (
   UPDATE notification_exceptions AS x SET planned_at = clock_now() FROM moved
   WHERE x.project_id = moved.project_id AND x.id = moved.exception_id
 )
-SELECT n.project_id, n.id, n.revision, n.schedule, n.anchor_at, moved.move_to, moved.exception_id
-FROM moved JOIN notifications AS n ON n.project_id = moved.project_id AND n.id = moved.notification_id
+SELECT moved.* FROM moved
 """)
 
 # A destination that is blocked gets its deliveries held. Rows that the schema has already are left alone:
@@ -116,9 +117,24 @@ WHERE n.project_id = moved.project_id AND n.id = moved.id AND n.revision = moved
     bindparam("sents", type_=ARRAY(Integer)),
 )
 
+COUNT_SENT = text("""
+UPDATE notifications AS n SET slots_sent = n.slots_sent + counted.sent
+FROM (SELECT project_id, id, count(*) AS sent FROM unnest(:project_ids, :ids) AS one (project_id, id)
+  GROUP BY project_id, id) AS counted
+WHERE n.project_id = counted.project_id AND n.id = counted.id
+""").bindparams(bindparam("project_ids", type_=ARRAY(Uuid)), bindparam("ids", type_=ARRAY(Uuid)))
+
 BEAT = text("""
 INSERT INTO heartbeats (name, beat_at) VALUES (:name, now())
 ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at
+""")
+
+
+# What was planned before the silence and never sent; the expired end by themselves.
+HOLD_OVERDUE = text("""
+UPDATE deliveries SET status = 'held', reason = 'overdue', next_attempt_at = NULL, enqueued_at = NULL
+WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at <= clock_now()
+  AND trigger = 'schedule' AND (expires_at IS NULL OR expires_at > clock_now())
 """)
 
 
@@ -135,8 +151,8 @@ class NewDelivery:
     revision: int
     destination_id: UUID
     scheduled_for: datetime
-    expires_at: datetime | None
     message_id: str
+    expires_at: datetime | None = None
     status: str = Status.PENDING
     reason: str | None = None
     slot_count: int = 1
@@ -166,18 +182,23 @@ async def take_due(session: Session, batch: int) -> Sequence[Row[Any]]:
 
 async def destinations_of(session: Session, due: Sequence[Row[Any]]) -> dict[tuple[UUID, UUID], list[UUID]]:
     """Return the destinations of taken notifications, in their order, by (project id, notification id)."""
-    parameters = {"project_ids": [row.project_id for row in due], "ids": [row.id for row in due]}
-    rows = await session.execute(DESTINATIONS, parameters)
+    if not due:
+        return {}
+    rows = await session.execute(DESTINATIONS, _keys(due))
     return {(row.project_id, row.notification_id): row.ids for row in rows}
 
 
 async def exceptions_of(
     session: Session, due: Sequence[Row[Any]]
-) -> dict[tuple[UUID, UUID, datetime], Row[Any]]:
-    """Return the exceptions of taken notifications, by (project id, notification id, slot)."""
-    parameters = {"project_ids": [row.project_id for row in due], "ids": [row.id for row in due]}
-    rows = await session.execute(EXCEPTIONS, parameters)
-    return {(row.project_id, row.notification_id, row.slot_at): row for row in rows}
+) -> dict[tuple[UUID, UUID], dict[datetime, Row[Any]]]:
+    """Return the exceptions of taken notifications, by (project id, notification id), then by slot."""
+    if not due:
+        return {}
+    rows = await session.execute(EXCEPTIONS, _keys(due))
+    found: dict[tuple[UUID, UUID], dict[datetime, Row[Any]]] = {}
+    for row in rows:
+        found.setdefault((row.project_id, row.notification_id), {})[row.slot_at] = row
+    return found
 
 
 async def take_moved(session: Session, batch: int) -> Sequence[Row[Any]]:
@@ -199,6 +220,12 @@ async def move_on(session: Session, moves: Sequence[Move]) -> None:
         await session.execute(MOVE_ON, _columns(moves, Move))
 
 
+async def count_sent(session: Session, rows: Sequence[Row[Any]]) -> None:
+    """Count one slot more for each of these notifications, of which there may be several rows."""
+    if rows:
+        await session.execute(COUNT_SENT, _keys(rows))
+
+
 async def beat(session: Session, name: str) -> None:
     """Note that `name` is alive."""
     await session.execute(BEAT, {"name": name})
@@ -210,10 +237,29 @@ async def now(session: Session) -> datetime:
     return found
 
 
-async def age_of_beat(session: Session, name: str) -> float | None:
-    """Return the seconds since the last beat of `name`, None if there never was one."""
-    statement = text("SELECT extract(epoch FROM now() - beat_at)::float8 FROM heartbeats WHERE name = :name")
+async def age_of_beat(session: Session, name: str, *, lock: bool = False) -> float | None:
+    """Return the seconds since the last beat of `name`, None if there never was one.
+
+    With `lock` others who do the same wait until the commit.
+    """
+    statement = "SELECT extract(epoch FROM now() - beat_at)::float8 FROM heartbeats WHERE name = :name"
+    statement += " FOR UPDATE" if lock else ""
+    return (await session.execute(text(statement), {"name": name})).scalar_one_or_none()
+
+
+async def time_of_beat(session: Session, name: str) -> datetime | None:
+    """Return the instant (UTC) of the last beat of `name`, None if there never was one."""
+    statement = text("SELECT beat_at FROM heartbeats WHERE name = :name")
     return (await session.execute(statement, {"name": name})).scalar_one_or_none()
+
+
+async def hold_overdue(session: Session) -> int:
+    """Hold the scheduled deliveries that wait and are due; return how many."""
+    return (await session.execute(HOLD_OVERDUE, {"clock": session.clock.id})).rowcount
+
+
+def _keys(rows: Sequence[Row[Any]]) -> dict[str, list[UUID]]:
+    return {"project_ids": [row.project_id for row in rows], "ids": [row.id for row in rows]}
 
 
 def _columns(rows: Sequence[Any], of: type[Any]) -> dict[str, list[Any]]:

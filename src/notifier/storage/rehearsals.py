@@ -13,9 +13,11 @@ SELECT least(
   (SELECT min(next_due_at) FROM notifications WHERE clock = :clock AND status = 'active'),
   (SELECT min(paused_until) FROM notifications
    WHERE clock = :clock AND status = 'paused' AND paused_until IS NOT NULL),
+  (SELECT min(lease_expires_at) FROM deliveries WHERE clock = :clock AND status = 'sending'),
   (SELECT min(x.move_to) FROM notification_exceptions AS x
    JOIN notifications AS n ON n.project_id = x.project_id AND n.id = x.notification_id
-   WHERE x.clock = :clock AND x.planned_at IS NULL AND x.deleted_at IS NULL AND n.status = 'active'),
+   WHERE x.clock = :clock AND x.planned_at IS NULL AND x.deleted_at IS NULL
+     AND n.status IN ('active', 'completed')),
   (SELECT min(next_attempt_at) FROM deliveries WHERE clock = :clock AND status IN ('pending', 'retrying'))
 )
 """)

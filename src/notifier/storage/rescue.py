@@ -41,12 +41,17 @@ WITH stuck AS MATERIALIZED (
 SELECT project_id, id FROM freed
 """)
 
-# Waiting past the next slot: whoever never had a try missed it, the others failed.
+# Waiting past the next slot: whoever never had a try missed it, the others failed. Where slots are counted,
+# `occurrences` does the same.
 EXPIRE = text("""
 WITH late AS MATERIALIZED (
-  SELECT project_id, id FROM deliveries
+  SELECT project_id, id FROM deliveries AS d
   WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at <= clock_now()
-    AND expires_at <= clock_now()
+    AND expires_at <= clock_now() AND NOT EXISTS (
+      SELECT 1 FROM notifications AS n
+      WHERE n.project_id = d.project_id AND n.id = d.notification_id
+        AND n.schedule->>'max_occurrences' IS NOT NULL
+    )
   LIMIT :batch
   FOR UPDATE SKIP LOCKED
 )

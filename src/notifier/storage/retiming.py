@@ -11,12 +11,16 @@ from sqlalchemy import ARRAY, DateTime, Row, Uuid, bindparam, text
 from notifier.storage.engine import Session
 
 OUTDATED = text("""
-SELECT project_id, id, schedule, anchor_at, next_due_at, last_slot_at, slots_sent, clock_now() AS now
-FROM notifications
-WHERE status IN ('active', 'paused', 'blocked') AND tz_version <> :version
+SELECT n.project_id, n.id, n.schedule::text AS schedule, n.anchor_at, n.next_due_at, n.last_slot_at,
+  n.slots_sent, coalesce(p.clock_at, now()) AS now
+FROM notifications AS n
+JOIN projects AS p ON p.id = n.project_id
+WHERE n.status IN ('active', 'paused', 'blocked') AND n.tz_version <> :version
+  AND (n.project_id, n.id) > (:after_project_id, :after_id)
+ORDER BY n.project_id, n.id
 LIMIT :batch
-FOR UPDATE SKIP LOCKED
-""")
+FOR UPDATE OF n
+""").bindparams(bindparam("after_project_id", type_=Uuid), bindparam("after_id", type_=Uuid))
 
 UPDATE = text("""
 UPDATE notifications AS n
@@ -31,6 +35,10 @@ WHERE n.project_id = retimed.project_id AND n.id = retimed.id
 )
 
 
+FIRST_ID = UUID(int=0)
+"""No notification has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Retimed:
     """When a notification is due by the new zone data (UTC)."""
@@ -40,9 +48,18 @@ class Retimed:
     next_due_at: datetime | None
 
 
-async def outdated(session: Session, version: str, batch: int) -> Sequence[Row[Any]]:
-    """Lock and return up to `batch` notifications that were timed by another version of the zone data."""
-    return (await session.execute(OUTDATED, {"version": version, "batch": batch})).all()
+async def outdated(session: Session, version: str, batch: int, after: Row[Any] | None) -> Sequence[Row[Any]]:
+    """Lock and return up to `batch` notifications timed by other zone data, in the order of their ids.
+
+    `after` is the last row of the batch before. `now` is what the project's clock says.
+    """
+    parameters = {
+        "version": version,
+        "batch": batch,
+        "after_project_id": after.project_id if after else FIRST_ID,
+        "after_id": after.id if after else FIRST_ID,
+    }
+    return (await session.execute(OUTDATED, parameters)).all()
 
 
 async def update(session: Session, retimed: Sequence[Retimed], version: str) -> None:

@@ -264,15 +264,6 @@ def test_what_is_wrong_is_refused_where_it_stands(value: object, pointer: str, c
     assert detail.encode("utf-8")
 
 
-def test_limits_that_need_a_planner_are_refused_rather_than_ignored() -> None:
-    limited = {**EVERY, "max_occurrences": 3, "missed": {"policy": "all"}, "end_at": "2027-01-01T00:00:00Z"}
-    with pytest.raises(InvalidInput) as caught:
-        schedule.parse(limited)
-    assert [(p.pointer, p.code) for p in caught.value.problems] == [
-        *(("/max_occurrences", "not_offered"), ("/missed", "not_offered")),
-    ]
-
-
 def test_all_problems_of_a_schedule_are_told_at_once() -> None:
     with pytest.raises(InvalidInput) as caught:
         schedule.parse({"kind": "calendar", "frequency": "yearly", "every": "x", "extra": 1})

@@ -44,6 +44,8 @@ def _read_instant(value: object) -> datetime:
 AwareInstant = Annotated[datetime, BeforeValidator(_read_instant)]
 """An instant as callers write it: RFC 3339 with an offset, and nothing that merely looks like one."""
 Id = Annotated[UUID, PlainSerializer(str, return_type=str)]
+GivenId = Annotated[UUID, Field(strict=False)]
+"""An id in a body: JSON has no type for it, so text is what is meant."""
 
 
 def _storable(value: str) -> str:

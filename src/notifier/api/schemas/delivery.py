@@ -1,11 +1,10 @@
 """The shapes of a delivery and its attempts."""
 
 from typing import Annotated, Literal
-from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from notifier.api.schemas.common import Id, Input, Instant, Output
+from notifier.api.schemas.common import GivenId, Id, Input, Instant, Output
 from notifier.domain.delivery import AttemptOutcome, Status, Trigger
 
 
@@ -66,8 +65,8 @@ class HeldDecision(Input):
     """What to do with deliveries that are held; without a filter, with all of them."""
 
     action: Literal["release", "skip"]
-    notification_id: UUID | None = None
-    destination_id: UUID | None = None
+    notification_id: GivenId | None = None
+    destination_id: GivenId | None = None
     reason: Annotated[str, StringConstraints(max_length=50)] | None = Field(None, examples=["overdue"])
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-PLANTS, OPS, SENT = (f"0199f2a4-7c1e-7b6a-9d53-0c6f5e8a4b0{n}" for n in "123")
+PLANTS, OPS, SENT, OTHER = (f"0199f2a4-7c1e-7b6a-9d53-0c6f5e8a4b0{n}" for n in "1234")
 NOON, LATER = "2026-11-22T12:00:00Z", "2026-11-22T12:00:00.412000Z"
 
 TARGET = {"id": OPS, "kind": "webhook", "name": "ops"}
@@ -16,6 +16,8 @@ NOTIFICATION: dict[str, Any] = {
     "destinations": [TARGET],
     "status": "active",
     "pause_reason": None,
+    "paused_by": None,
+    "paused_until": None,
     "blocked_reason": None,
     "next_due_at": "2026-11-23T12:00:00Z",
     "last_delivered_at": None,
@@ -46,6 +48,8 @@ DELIVERY: dict[str, Any] = {
     "finished_at": "2026-11-22T12:00:00.530000Z",
     "message_id": "msg_3f0a1c9be27d48d5a6b8c7e1f2093d4a",
     "late_by_seconds": 0.412,
+    "slot_count": 1,
+    "range_end": None,
     "revision": 1,
     "created_at": NOON,
 }
@@ -68,6 +72,44 @@ QUEUED = {
 }
 SLOT = {"at": "2026-11-23T08:00:00Z", "local": "2026-11-23T09:00:00+01:00", "notes": []}
 CALENDAR = {"kind": "calendar", "frequency": "daily", "times": ["09:00"], "timezone": "Europe/Berlin"}
+SHIFTED = {"code": "shifted", "detail": "02:30 does not exist on this date; it comes at 03:30 instead."}
+NIGHTLY = {**CALENDAR, "times": ["02:30"]}
+SPRING = {
+    "at": "2027-03-28T01:00:00Z",
+    "kind": "gap",
+    "offset_before": "+01:00",
+    "offset_after": "+02:00",
+    "affected": [{"wall": "2027-03-28T02:30:00", "effect": "shifted", "slots": ["2027-03-28T01:30:00Z"]}],
+}
+SAVED = {
+    **NOTIFICATION,
+    "schedule": {**NIGHTLY, "timezone": "Europe/Berlin"},
+    "next_due_at": "2026-11-23T01:30:00Z",
+    "transitions": [SPRING],
+    "warnings": [],
+}
+MOVED = {"slot": "2026-12-25T08:00:00Z", "action": "move", "move_to": "2026-12-27T08:00:00Z"}
+EXCEPTION = {"id": OTHER, "title": None, "body": None, **MOVED, "created_at": NOON}
+PROJECT = {"id": OTHER, "name": "rehearsals", "mode": "test", "clock_at": NOON, "created_at": NOON}
+KEY = {
+    "id": OTHER,
+    "name": "deploy script",
+    "scopes": ["read", "write"],
+    "revoked_at": None,
+    "created_at": NOON,
+}
+KEY_TEXT = "ntf_VGhpcyBpcyBvbmx5IGFuIGV4YW1wbGUsIG5vIGtleS4"
+CAPTURED = {
+    "delivery_id": SENT,
+    "notification_id": PLANTS,
+    "kind": "webhook",
+    "scheduled_for": "2026-11-23T12:00:00Z",
+    "sent_at": "2026-11-23T12:00:00Z",
+    "attempt": 1,
+    "message_id": DELIVERY["message_id"],
+    "title": "Water the plants",
+    "body": "Hi Ada, it is 2026-11-23.",
+}
 CHECKS = {"database": "ok", "redis": "ok", "scheduler": "ok"}
 
 
@@ -84,9 +126,23 @@ EXAMPLES: dict[str, list[Any]] = {
         },
     ],
     "NotificationUpdate": [{"title": "Water the ferns"}, {"schedule": CALENDAR}, {"external_id": None}],
+    "NotificationPut": [{"title": "Water the plants", "schedule": NIGHTLY}],
     "NotificationRead": [NOTIFICATION],
+    "NotificationSaved": [SAVED, NOTIFICATION],
     "NotificationPage": _page(NOTIFICATION),
-    "Pause": [{"reason": "on holiday"}],
+    "Pause": [{"reason": "on holiday", "until": "2026-12-27T00:00:00Z"}, {"cancel_pending": True}],
+    "Resume": [{"catch_up": True}],
+    "ExceptionCreate": [
+        MOVED,
+        {"slot": "2026-12-24T08:00:00Z", "action": "skip"},
+        {
+            "slot": "2026-12-31T08:00:00Z",
+            "action": "reword",
+            "title": "Water the plants, and a happy new year",
+        },
+    ],
+    "ExceptionRead": [EXCEPTION],
+    "ExceptionList": _page(EXCEPTION),
     "SendNow": [{"reset_clock": False}],
     "DestinationCreate": [
         {"kind": "webhook", "name": "ops", "config": {"url": "https://example.com/hook"}},
@@ -100,9 +156,32 @@ EXAMPLES: dict[str, list[Any]] = {
     "DeliveryDetail": [{**DELIVERY, "attempts": [ATTEMPT]}],
     "DeliveryPage": _page(DELIVERY),
     "DeliveriesQueued": [{"deliveries": [QUEUED]}],
-    "PreviewRequest": [{"schedule": CALENDAR, "count": 3}],
-    "PreviewRead": [{"slots": [SLOT], "transitions": [], "warnings": []}],
+    "HeldDecision": [
+        {"action": "release", "reason": "overdue"},
+        {"action": "skip", "notification_id": PLANTS},
+    ],
+    "HeldDecided": [{"count": 12}],
+    "PreviewRequest": [{"schedule": NIGHTLY, "from": "2027-03-27T12:00:00Z", "count": 1}],
+    "PreviewRead": [
+        {
+            "slots": [
+                {"at": "2027-03-28T01:30:00Z", "local": "2027-03-28T03:30:00+02:00", "notes": [SHIFTED]}
+            ],
+            "transitions": [SPRING],
+            "warnings": [],
+        }
+    ],
     "UpcomingRead": [{"slots": [SLOT]}],
+    "Advance": [{"to": "2026-11-24T00:00:00Z"}, {"to": "2026-11-24T00:00:00Z", "down": True}],
+    "Advanced": [{"now": "2026-11-24T00:00:00Z", "complete": True, "messages": [CAPTURED]}],
+    "ProjectCreate": [{"name": "rehearsals", "mode": "test"}],
+    "ProjectRead": [PROJECT],
+    "ProjectCreated": [{**PROJECT, "api_key": KEY_TEXT}],
+    "ProjectPage": _page(PROJECT),
+    "KeyCreate": [{"name": "deploy script", "scopes": ["read", "write"]}],
+    "KeyRead": [KEY],
+    "KeyCreated": [{**KEY, "key": KEY_TEXT}],
+    "KeyPage": _page(KEY),
     "Alive": [{"status": "ok"}],
     "Readiness": [{"status": "ready", "checks": CHECKS, "seconds_since_sweep": 12.3}],
     "Problem": [

@@ -37,7 +37,7 @@ class ExceptionRead(Output):
 
 
 class ExceptionList(Output):
-    """The exceptions of a notification, first slot first."""
+    """The exceptions of a notification's coming slots, first slot first; there are 366 at most."""
 
     items: list[ExceptionRead]
     next_cursor: None = None

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 from notifier.api.schemas.common import AwareInstant, Changes, Id, Input, Instant, Output, StorableText
 from notifier.api.schemas.preview import NoteRead, TransitionRead
 from notifier.api.schemas.schedule import ScheduleIn, ScheduleOut
+from notifier.services import upcoming
 
 Status = Literal["active", "paused", "blocked", "completed"]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
@@ -118,7 +119,10 @@ class NotificationRead(Output):
     paused_by: str | None
     paused_until: Instant | None
     blocked_reason: str | None
-    next_due_at: Instant | None
+    next_due_at: Instant | None = Field(
+        description="When the next message goes out; slots that are left out by date or by an exception are "
+        "passed over. Null while nothing will."
+    )
     last_delivered_at: Instant | None
     revision: int
     created_at: Instant
@@ -126,10 +130,9 @@ class NotificationRead(Output):
 
     @classmethod
     def of(cls, row: Any, secrets: dict[UUID, str] | None = None) -> "NotificationRead":
-        """Return the answer for a row; only an active notification is ever due."""
+        """Return the answer for a row."""
         read = cls.model_validate(row)
-        if read.status != "active":
-            read.next_due_at = None
+        read.next_due_at = upcoming.next_sent_at(row)
         for target in read.destinations:
             target.secret = (secrets or {}).get(target.id)
         return read

@@ -11,7 +11,7 @@ from notifier.domain.schedule.evaluation import (
     slots,
 )
 from notifier.domain.schedule.exclusion import Exclusion, excluded, rule_date
-from notifier.domain.schedule.json_form import kind, parse, to_json
+from notifier.domain.schedule.json_form import kind, parse, parse_text, to_json
 from notifier.domain.schedule.lateness import Judgement, Unsent, UnsentRange, judge, start_by
 from notifier.domain.schedule.model import (
     HORIZON,
@@ -58,6 +58,7 @@ __all__ = [
     "next_slot",
     "notes",
     "parse",
+    "parse_text",
     "rule_date",
     "slots",
     "start_by",

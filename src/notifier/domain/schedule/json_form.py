@@ -1,5 +1,7 @@
 """Schedules as JSON: reading whatever a caller sends, writing the canonical form."""
 
+import json
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from notifier.domain.schedule import calendar, cron, interval, once, rrule
@@ -39,6 +41,12 @@ def parse(value: object) -> Schedule:
     fields.check()
     parsed: Schedule = _KINDS[name].module.parse(value)
     return parsed
+
+
+@lru_cache(maxsize=4096)
+def parse_text(text: str) -> Schedule:
+    """Read a schedule that is stored as JSON text; those used last are remembered. Raises InvalidInput."""
+    return parse(json.loads(text))
 
 
 def kind(s: Schedule) -> str:

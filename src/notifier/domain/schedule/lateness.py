@@ -1,21 +1,24 @@
 """What becomes of slots that passed unsent: which are sent late, which are missed, and why."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from notifier.domain.schedule.exclusion import Exclusion, excluded
+from notifier.domain.schedule.exclusion import excluded
 from notifier.domain.schedule.interval import JUST_NOW
 from notifier.domain.schedule.model import Missed, Schedule
 
 Fate = Literal["coalesced", "grace_exceeded"]
+_NONE: Mapping[datetime, str] = MappingProxyType({})
 
 
 class Unsent(NamedTuple):
-    """A slot for which nothing is sent, and why."""
+    """A slot for which nothing is sent, and why: a `Fate`, an `Exclusion`, or what the caller said."""
 
     slot: datetime
-    reason: Fate | Exclusion
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,16 @@ class Judgement:
     rest: UnsentRange | None
 
 
-def judge(s: Schedule, found: Missed, *, now: datetime) -> Judgement:
+def judge(
+    s: Schedule, found: Missed, *, now: datetime, left_out: Mapping[datetime, str] = _NONE
+) -> Judgement:
     """Apply the schedule's policy and grace to the slots that have come due by `now`.
 
-    The newest slot counts as due, not as missed, until its grace is over.
+    The newest slot counts as due, not as missed, until its grace is over. `left_out` says why nothing is
+    sent for some slots; the policy chooses among the others.
     """
     due = (*found.older, found.latest)
-    reasons = {slot: reason for slot in due if (reason := excluded(s, slot))}
+    reasons = {slot: reason for slot in due if (reason := excluded(s, slot) or left_out.get(slot))}
     wanted = [slot for slot in due if slot not in reasons][-_most_sent(s) :]
     send = tuple(slot for slot in wanted if not _too_late(s, slot, now))
     unsent = tuple(Unsent(slot, reasons.get(slot) or _fate(s, slot, now)) for slot in due if slot not in send)
