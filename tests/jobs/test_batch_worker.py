@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from arq.constants import in_progress_key_prefix
 from arq.worker import Worker, func
 
 from notifier import jobs
@@ -31,13 +32,13 @@ class Crew:
             self.running -= 1
             self.done[delivery_id] += 1
 
+        options = {"burst": True, **options}
         return kind(
             functions=[func(deliver, name=jobs.DELIVER, max_tries=1)],
             queue_name=jobs.DELIVERY_QUEUE,
             redis_pool=jobs.connect_worker(self.redis_url),
             job_serializer=jobs.serialize,
             job_deserializer=jobs.deserialize,
-            burst=True,
             poll_delay=0.005,
             keep_result=0,
             handle_signals=False,
@@ -90,3 +91,20 @@ async def test_no_more_jobs_run_at_once_than_there_are_places(crew: Crew) -> Non
     await worker.close()
     assert crew.most_running == 7
     assert sum(crew.done.values()) == 100
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_jobs_that_a_dead_worker_has_marked_do_not_hide_the_rest(crew: Crew) -> None:
+    queue = jobs.connect(crew.redis_url)
+    dead = await crew.ring(50)
+    for delivery_id in dead:
+        await queue.redis.set(f"{in_progress_key_prefix}{delivery_id}:1", b"1")
+    rung = await crew.ring(20)
+    worker = crew.worker(BatchWorker, max_jobs=5, burst=False)
+    running = asyncio.create_task(worker.main())
+    while crew.done.total() < len(rung):
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await worker.close()
+    await queue.aclose()
+    assert crew.done == Counter(rung)

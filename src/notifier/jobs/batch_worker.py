@@ -20,10 +20,12 @@ log = structlog.get_logger(__name__)
 CLOSE_WAIT = 3
 """Seconds for the farewell to Redis, which may be away."""
 
-# KEYS: the queue. ARGV: prefix of the marks, how long one holds (ms), job ids. Returns id, score, id, score.
+# KEYS: the queue. ARGV: prefix of the marks, how long one holds (ms), how many jobs to take, job ids. Jobs
+# that a dead worker has marked stand first in the queue, so more ids are looked at than are taken.
 TAKE = """
 local taken = {}
-for i = 3, #ARGV do
+for i = 4, #ARGV do
+  if #taken >= 2 * tonumber(ARGV[3]) then break end
   local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
   if score and redis.call('SET', ARGV[1] .. ARGV[i], '1', 'NX', 'PX', ARGV[2]) then
     taken[#taken + 1] = ARGV[i]
@@ -40,11 +42,11 @@ class BatchWorker(Worker):
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Take as many of the jobs as there are free places and start them."""
         free = self.max_jobs - self.job_counter
-        wanted = [job_id for job_id in job_ids if job_id.decode() not in self.tasks][:free]
-        if not wanted:
+        wanted = [job_id for job_id in job_ids if job_id.decode() not in self.tasks]
+        if not wanted or free <= 0:
             return
         try:
-            taken = await self._take(wanted)
+            taken = await self._take(wanted, free)
         except RedisError as error:
             # what was taken without our knowing is rung for again
             log.warning("queue.interrupted", error=repr(error))
@@ -52,9 +54,9 @@ class BatchWorker(Worker):
         for job_id, score in zip(taken[::2], taken[1::2], strict=True):
             await self._start(job_id.decode(), int(float(score)))
 
-    async def _take(self, wanted: list[bytes]) -> list[bytes]:
+    async def _take(self, wanted: list[bytes], most: int) -> list[bytes]:
         hold_ms = int(self.in_progress_timeout_s * 1000)
-        arguments: tuple[Any, ...] = (self.queue_name, in_progress_key_prefix, hold_ms, *wanted)
+        arguments: tuple[Any, ...] = (self.queue_name, in_progress_key_prefix, hold_ms, most, *wanted)
         return cast(list[bytes], await cast(Awaitable[Any], self.pool.eval(TAKE, 1, *arguments)))
 
     async def _start(self, job_id: str, score: int) -> None:

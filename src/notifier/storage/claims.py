@@ -11,8 +11,9 @@ from notifier.domain.delivery import Outcome
 from notifier.domain.retry import Verdict
 from notifier.storage.engine import Session
 
-# 1. take the rows that nobody else has; 2. write the attempts; 3. read all that the sends need. Rows that
-# another worker is about to take are passed over, so two workers never wait for each other.
+# 1. take the rows that nobody else has; 2. write the attempts; 3. read all that the sends need. The rows are
+# locked in one order, so that two workers never wait for each other in a circle; and waited for, because a
+# job that passed over a row that is locked for a moment would be gone.
 CLAIM = text("""
 WITH wanted AS MATERIALIZED (
   SELECT d.project_id, d.id, w.token
@@ -20,7 +21,8 @@ WITH wanted AS MATERIALIZED (
   JOIN deliveries AS d ON d.project_id = w.project_id AND d.id = w.id
   WHERE d.clock = :clock AND d.status IN ('pending', 'retrying')
     AND d.next_attempt_at <= clock_now() AND (d.expires_at IS NULL OR clock_now() < d.expires_at)
-  FOR UPDATE OF d SKIP LOCKED
+  ORDER BY d.project_id, d.id
+  FOR UPDATE OF d
 ), claimed AS (
   UPDATE deliveries AS d
   SET status = 'sending', attempts_made = attempts_made + 1, next_attempt_at = NULL,
