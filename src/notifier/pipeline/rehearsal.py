@@ -5,8 +5,9 @@ something to do: a slot is due, a pause ends, a delivery is to be tried.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
+from typing import NamedTuple
 from uuid import UUID
 
 from notifier.channels.capture import Capture
@@ -18,6 +19,7 @@ from notifier.storage import access, rehearsals
 from notifier.storage.engine import Clock, Database
 
 BATCH = 1000
+_NEVER = datetime.max.replace(tzinfo=UTC)
 MOST_MESSAGES = 5000
 """After so many messages one call stops, to be called again."""
 
@@ -50,20 +52,21 @@ class Rehearsal:
         Raises Conflict if another call moves the clock at the same time.
         """
         events = count()
-        while not down and (event := await self._next_event()) is not None and event <= to:
+        while not down and (event := await self._next_event()).at <= to:
             if len(self.capture.messages) >= MOST_MESSAGES or next(events) >= MOST_EVENTS:
                 return Rehearsed(self.now, False, self.capture.messages)
-            await self._move(max(event, self.now))
-            await self._run()
+            await self._move(max(event.at, self.now))
+            await self._run(event)
         await self._move(to)
         return Rehearsed(self.now, True, self.capture.messages)
 
     def _here(self) -> Database:
         return self.database.following(Clock(self.project_id, self.now))
 
-    async def _next_event(self) -> datetime | None:
+    async def _next_event(self) -> "_Event":
         async with self._here().transaction() as session:
-            return await rehearsals.next_event(session)
+            found = await rehearsals.next_events(session)
+        return _Event(*(at or _NEVER for at in (found.plan_at, found.free_at, found.try_at)))
 
     async def _move(self, to: datetime) -> None:
         async with self.database.transaction() as session:
@@ -72,15 +75,31 @@ class Rehearsal:
             raise Conflict("Another call moves this clock, or the project is gone.")
         self.now = to
 
-    async def _run(self) -> None:
+    async def _run(self, event: "_Event") -> None:
         """Do all that is to be done at this instant."""
         here = self._here()
-        await planner.sweep(here, None, batch=BATCH)
-        # a call that was killed leaves leases behind
-        await rescuer.break_leases(here)
-        await rescuer.expire(here)
+        if event.free_at <= self.now:
+            # a call that was killed left leases behind
+            await rescuer.break_leases(here)
+        if event.try_at <= self.now:
+            await rescuer.expire(here)
+        if event.plan_at <= self.now:
+            await planner.sweep(here, None, batch=BATCH)
         deliverer = replace(self.deliverer, database=here, channels=self.capture)
         async with here.transaction() as session:
             waiting = await rehearsals.waiting(session)
         for delivery_id in waiting:
             await deliverer.deliver(self.project_id, delivery_id)
+
+
+class _Event(NamedTuple):
+    """When there is something to plan next, to free, and to try."""
+
+    plan_at: datetime
+    free_at: datetime
+    try_at: datetime
+
+    @property
+    def at(self) -> datetime:
+        """The first of them."""
+        return min(self)
