@@ -117,7 +117,13 @@ async def delete(
     notification_id: str,
     ctx: Writer,
     revision: IfMatch,
-    purge: Annotated[bool, Query(description="Erase its content too.")] = False,
+    purge: Annotated[
+        bool,
+        Query(
+            description="Erase its content too, also of one that was deleted before. Answers that were kept, "
+            "encrypted, under an `Idempotency-Key` go within 24 hours."
+        ),
+    ] = False,
 ) -> None:
     """Delete it: nothing more is sent, its ledger is kept, its external id is free again."""
     await notifications.delete(ctx, notification_id, revision=revision, purge=purge)
