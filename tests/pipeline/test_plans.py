@@ -1,5 +1,6 @@
 """A plan accounts for every slot that has come due, once, whatever the rule and its exceptions."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -53,7 +54,7 @@ def test_every_due_slot_has_one_row_for_each_destination(
         project_id=new_id(),
         id=new_id(),
         revision=1,
-        schedule=schedule.to_json(rule),
+        schedule=json.dumps(schedule.to_json(rule)),
         anchor_at=BORN,
         next_due_at=first,
         slots_sent=sent_before,
