@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from sqlalchemy import insert
 
 from notifier.app import create_app
+from notifier.clock import new_id
 from notifier.settings import Settings
 from notifier.storage import access
 from notifier.storage.engine import Database
@@ -85,7 +86,7 @@ class Project:
     async def new_key(self, *scopes: str) -> str:
         """Return a new API key with these scopes."""
         key = f"ntf_{secrets.token_urlsafe(30)}"
-        values = {"id": uuid4(), "name": key[:12], "key_hash": access.hash_key(key), "scopes": list(scopes)}
+        values = {"id": new_id(), "name": key[:12], "key_hash": access.hash_key(key), "scopes": list(scopes)}
         async with self.database.transaction() as session:
             await session.execute(insert(api_keys).values(project_id=self.id, **values))
         return key
@@ -93,7 +94,7 @@ class Project:
 
 async def new_project(database: Database, *, clock_at: datetime | None = None) -> Project:
     """Return a new, empty project; with `clock_at` (UTC) it is a test project whose clock stands there."""
-    project = Project(uuid4(), database)
+    project = Project(new_id(), database)
     mode = "live" if clock_at is None else "test"
     async with database.transaction() as session:
         await session.execute(

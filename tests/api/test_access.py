@@ -1,5 +1,6 @@
 """Keys and projects: who may do what, and that no project sees another."""
 
+import re
 from uuid import UUID, uuid4
 
 import httpx
@@ -24,8 +25,31 @@ WRITES = [
     ("PATCH", f"/v1/destinations/{NOWHERE}"),
     ("DELETE", f"/v1/destinations/{NOWHERE}"),
     ("POST", f"/v1/destinations/{NOWHERE}/test"),
+    ("PUT", "/v1/notifications/by-external-id/plants"),
+    ("POST", f"/v1/notifications/{NOWHERE}/exceptions"),
+    ("DELETE", f"/v1/notifications/{NOWHERE}/exceptions/{NOWHERE}"),
+    ("POST", "/v1/deliveries/held"),
+    ("POST", "/v1/test-clock/advance"),
 ]
-EVERY_CALL = [("GET", path) for path in READS] + [("GET", f"{path}/{NOWHERE}") for path in READS] + WRITES
+ADMIN = [
+    ("GET", "/v1/keys"),
+    ("POST", "/v1/keys"),
+    ("DELETE", f"/v1/keys/{NOWHERE}"),
+    ("GET", "/v1/projects"),
+    ("POST", "/v1/projects"),
+]
+READ_ONE = [
+    *(("GET", f"{path}/{NOWHERE}") for path in READS),
+    ("GET", f"/v1/notifications/{NOWHERE}/upcoming"),
+    ("GET", f"/v1/notifications/{NOWHERE}/exceptions"),
+]
+EVERY_CALL = [
+    *(("GET", path) for path in READS),
+    *READ_ONE,
+    ("POST", "/v1/schedules/preview"),
+    *WRITES,
+    *ADMIN,
+]
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_CALL)
@@ -72,7 +96,33 @@ async def test_a_revoked_key_is_no_key(app: FastAPI, project: Project) -> None:
 @pytest.mark.parametrize("path", READS)
 async def test_a_read_key_reads(reader: httpx.AsyncClient, path: str) -> None:
     assert (await reader.get(path)).status_code == 200
-    assert (await reader.get(f"{path}/{NOWHERE}")).status_code == 404
+
+
+async def test_every_call_of_the_api_is_among_these(app: FastAPI) -> None:
+    routes = {
+        (method, re.sub(r"\{[^}]*_id\}", NOWHERE, path))
+        for path, methods in app.openapi()["paths"].items()
+        for method in (name.upper() for name in methods)
+        if path.startswith("/v1/")
+    }
+    known = {
+        (method, path.replace("by-external-id/plants", f"by-external-id/{NOWHERE}"))
+        for method, path in EVERY_CALL
+    }
+    assert routes == known
+
+
+@pytest.mark.parametrize(("method", "path"), READ_ONE)
+async def test_a_read_key_does_not_find_what_is_not_there(
+    reader: httpx.AsyncClient, method: str, path: str
+) -> None:
+    assert (await reader.request(method, path)).status_code == 404
+
+
+@pytest.mark.parametrize(("method", "path"), ADMIN)
+async def test_a_key_that_writes_is_no_admins(client: httpx.AsyncClient, method: str, path: str) -> None:
+    answer = await client.request(method, path, json=None if method == "GET" else {})
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:notifier:problem:forbidden")
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
@@ -138,6 +188,10 @@ async def test_two_projects_may_use_the_same_external_id_and_address(
     mine = await create(**body)
     other = await stranger.post("/v1/notifications", json=body)
     assert other.status_code == 201
+    put = await stranger.put(
+        "/v1/notifications/by-external-id/plants", json={"title": "y", "schedule": "daily"}
+    )
+    assert put.json()["id"] == other.json()["id"] != mine["id"]
     assert other.json()["destinations"][0]["id"] != mine["destinations"][0]["id"]
     assert other.json()["destinations"][0]["secret"] != mine["destinations"][0]["secret"]
 

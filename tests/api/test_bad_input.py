@@ -239,7 +239,17 @@ async def test_what_is_not_offered_is_said_to_be(
         ("pause", {"reason": "r" * 501}, "/reason"),
         ("pause", {"reason": "\x00"}, "/reason"),
         ("pause", {"until": "2020-11-23T09:00:00Z"}, "/until"),
+        ("pause", {"until": "tomorrow"}, "/until"),
+        ("pause", {"until": "2199-01-01T00:00:00"}, "/until"),
+        ("pause", {"until": "2300-01-01T00:00:00Z"}, "/until"),
+        ("pause", {"until": 1}, "/until"),
+        ("pause", {"cancel_pending": 1}, "/cancel_pending"),
+        ("pause", {"paused_by": "me"}, "/paused_by"),
         ("pause", [], ""),
+        ("resume", {"catch_up": "yes"}, "/catch_up"),
+        ("resume", {"catch_up": None}, "/catch_up"),
+        ("resume", {"until": "2199-01-01T00:00:00Z"}, "/until"),
+        ("resume", "now", ""),
     ],
 )
 async def test_a_wrong_command_does_nothing(

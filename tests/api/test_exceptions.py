@@ -184,9 +184,10 @@ async def test_what_has_been_taken_up_cannot_be_undone(rehearse: Rehearse, body:
     await house.advance(until)
     answer = await house.client.delete(f"{at}/exceptions/{made['id']}")
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:notifier:problem:conflict")
-    before = await house.ledger()
-    await house.advance(END)
-    assert set(before) <= set(await house.ledger()) | {(NOON, "pending", None)}
+    sent = [at for at, status, _ in await house.ledger() if status == "delivered"]
+    sent += [at for at, _ in await house.advance(END)]
+    away = set() if body["action"] == "skip" else {body["move_to"]}
+    assert sorted(sent) == sorted({FIRST, THIRD} | away)
 
 
 async def test_a_new_schedule_undoes_the_exceptions_that_no_longer_fit(rehearse: Rehearse) -> None:
@@ -205,6 +206,34 @@ async def test_other_edits_leave_the_exceptions_alone(rehearse: Rehearse) -> Non
     made = await house.post(f"{at}/exceptions", SKIP, 201)
     await house.client.patch(at, json={"title": "New", "schedule": DAILY})
     assert (await house.get(f"{at}/exceptions"))["items"] == [made]
+
+
+async def test_an_exception_that_races_the_planner_is_kept_or_refused(rehearse: Rehearse) -> None:
+    house, at = await make(rehearse)
+    for day in range(2, 22):
+        slot, evening = f"2027-03-{day:02}T09:00:00Z", f"2027-03-{day:02}T20:00:00Z"
+        answer, _ = await asyncio.gather(
+            house.client.post(f"{at}/exceptions", json={"slot": slot, "action": "skip"}),
+            house.advance(evening),
+        )
+        ((_, status, _),) = await house.ledger(since=slot, until=slot)
+        assert (answer.status_code, status) in {(201, "skipped"), (422, "delivered")}
+
+
+@pytest.mark.parametrize("body", [SKIP, MOVE], ids=lambda body: body["action"])
+async def test_an_undoing_that_races_the_planner_is_done_or_refused(rehearse: Rehearse, body: dict) -> None:
+    house, at = await make(rehearse)
+    for day in range(2, 22):
+        slot, moved, evening = (f"2027-03-{day:02}T{hour}:00:00Z" for hour in ("09", "08", "20"))
+        move = {"move_to": moved} if body["action"] == "move" else {}
+        made = await house.post(f"{at}/exceptions", {**body, "slot": slot, **move}, 201)
+        answer, sent = await asyncio.gather(
+            house.client.delete(f"{at}/exceptions/{made['id']}"), house.advance(evening)
+        )
+        undone = answer.status_code == 204
+        assert undone or answer.status_code == 409
+        today = [at for at, _ in sent if at >= moved]
+        assert today == [slot] if undone else today == ([moved] if move else [])
 
 
 async def test_a_completed_notification_takes_no_exception(rehearse: Rehearse) -> None:

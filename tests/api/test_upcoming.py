@@ -1,8 +1,12 @@
 """`/upcoming` and `next_due_at`: what users are told of the slots to come is what then happens."""
 
+from typing import Any
+
 import httpx
 import pytest
+from sqlalchemy import event
 
+from notifier.storage.engine import Database
 from tests.api.conftest import Create, Rehearsal, Rehearse
 
 START = "2027-03-01T00:00:00Z"
@@ -127,3 +131,33 @@ async def test_the_count_has_its_bounds(client: httpx.AsyncClient, create: Creat
     made = await create()
     answer = await client.get(f"/v1/notifications/{made['id']}/upcoming", params={"count": count})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/count")
+
+
+async def test_a_list_takes_no_query_for_each_notification(rehearse: Rehearse, database: Database) -> None:
+    house = await rehearse(START)
+
+    async def queries_of_a_list() -> int:
+        statements: list[str] = []
+
+        def note(*arguments: Any) -> None:
+            statements.append(arguments[2])
+
+        event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+        try:
+            await house.get("/v1/notifications")
+        finally:
+            event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+        return len(statements)
+
+    async def make() -> None:
+        made = await house.create(schedule={**DAILY, "exclude_dates": ["2027-03-01"]})
+        skip = {"slot": slot(2), "action": "skip"}
+        await house.post(f"/v1/notifications/{made['id']}/exceptions", skip, 201)
+
+    await make()
+    once = await queries_of_a_list()
+    for _ in range(5):
+        await make()
+    assert await queries_of_a_list() == once
+    shown = (await house.get("/v1/notifications"))["items"]
+    assert [one["next_due_at"] for one in shown] == [slot(3)] * 6

@@ -86,6 +86,18 @@ async def test_a_put_meets_a_create_of_the_same_external_id_and_replaces_it(
     assert len(await listed(client)) == 10
 
 
+async def test_a_put_meets_a_delete_or_a_new_external_id_and_makes_another(client: httpx.AsyncClient) -> None:
+    for n in range(10):
+        at = f"{AT}{n}"
+        made = (await client.put(at, json=BODY)).json()
+        path = f"/v1/notifications/{made['id']}"
+        taken = client.delete(path) if n % 2 else client.patch(path, json={"external_id": None})
+        put, _ = await asyncio.gather(client.put(at, json={**BODY, "title": "New"}), taken)
+        assert put.status_code in {200, 201}
+        # replaced before it was taken away, or made anew
+        assert (put.json()["id"] == made["id"]) is (put.status_code == 200)
+
+
 async def test_a_put_after_a_delete_makes_another(client: httpx.AsyncClient) -> None:
     first = (await client.put(AT, json=BODY)).json()
     await client.delete(f"/v1/notifications/{first['id']}")
@@ -124,7 +136,7 @@ async def test_a_put_is_checked_as_a_create_is(
     assert (await listed(client))[0]["revision"] == 1
 
 
-@pytest.mark.parametrize("name", ["a b", "a/b/", "ü🌱", "%", "%2F", "x" * 200, "?a=b#c"])
+@pytest.mark.parametrize("name", ["a b", "a/b/", "ü🌱", "%", "%2F", "x" * 200, "?a=b#c", "a\nb\n", "\n/"])
 async def test_an_external_id_may_be_any_text(client: httpx.AsyncClient, name: str) -> None:
     put = await client.put(f"/v1/notifications/by-external-id/{quote(name, safe='')}", json=BODY)
     assert (put.status_code, put.json()["external_id"]) == (201, name)

@@ -7,7 +7,7 @@ import pytest
 
 from notifier.domain.delivery import AttemptOutcome, Outcome, Reason
 from notifier.pipeline import rescuer
-from notifier.services import exceptions
+from notifier.services import exceptions, pausing
 from notifier.services import notifications as notification_service
 from tests.pipeline.conftest import Begin
 from tests.pipeline.timeline import Timeline, shown, utc
@@ -80,6 +80,23 @@ async def test_a_slot_that_nobody_picked_up_does_not_count(begin: Begin) -> None
         ("2027-01-03T09:00", "delivered"),
     ]
     assert await state(timeline, wanted) == ("completed", 1, None)
+
+
+async def test_what_was_completed_by_its_rule_stays_so(begin: Begin) -> None:
+    timeline = await begin("2027-01-01T12:00")
+    wanted = await timeline.create(thrice(end_at="2027-01-05T00:00:00Z"))
+    await plan_only(timeline, "2027-01-02T09:00")
+    async with timeline.context() as ctx:
+        await pausing.pause(ctx, wanted, {})
+    await timeline.set_clock("2027-01-06T12:00")
+    async with timeline.context() as ctx:
+        await pausing.resume(ctx, wanted)
+    await timeline.advance("2027-01-08T12:00")
+    assert await timeline.ledger() == [
+        ("2027-01-02T09:00", "missed(grace_exceeded)"),
+        ("2027-01-03T09:00", "skipped(paused) x2 to 2027-01-06T12:00"),
+    ]
+    assert await state(timeline, wanted) == ("completed", 0, None)
 
 
 async def test_a_slot_counts_if_one_of_its_destinations_was_tried(begin: Begin) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import event
 
 from notifier import jobs
+from notifier.domain import schedule
 from notifier.jobs import Job
 from notifier.pipeline import planner, plans
 from notifier.services import notifications, pausing
@@ -165,7 +167,6 @@ async def test_only_active_notifications_are_planned(house: House, stop: Any) ->
     assert await house.plan() == 0
     # what had come due before a notification was deleted stands in the ledger as canceled
     assert {row.status for row in await house.deliveries()} <= {"canceled"}
-    assert await house.rung() == []
 
 
 async def test_a_calendar_keeps_its_wall_time_across_a_change_of_the_clocks(house: House) -> None:
@@ -274,3 +275,31 @@ async def test_a_sweep_leaves_a_sign_of_life(house: House) -> None:
         assert age is not None
         assert age < 5
         assert await planning.age_of_beat(session, "nobody") is None
+
+
+async def test_an_idle_sweep_is_four_statements(house: House) -> None:
+    await house.create()
+    seen: list[str] = []
+    event.listen(
+        house.database.engine.sync_engine,
+        "before_cursor_execute",
+        lambda *arguments: seen.append(arguments[2]),
+    )
+    await house.plan()
+    assert len(seen) == 4, seen  # pauses that end, slots that are due, moved slots, the sign of life
+
+
+async def test_of_a_row_that_fails_half_way_nothing_is_written_but_the_failure(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The put-off slot must not also be sent."""
+    await house.create_due()
+
+    def break_down(*_: object, **__: object) -> None:
+        raise OverflowError
+
+    monkeypatch.setattr(schedule, "start_by", break_down)
+    await house.plan()
+    delivery = await house.delivery()
+    assert (delivery.status, delivery.reason) == ("failed", "planning_error")
+    assert await house.rung() == []

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import TextClause, text
 
-from notifier.storage import planning, rescue
+from notifier.storage import occurrences, pauses, planning, rehearsals, rescue
 from notifier.storage.engine import Database
 from notifier.storage.tables import LIVE
 from tests import servers
@@ -20,13 +20,19 @@ INSERT INTO projects (id, name, mode) VALUES ('{PROJECT}', 'p', 'live');
 INSERT INTO destinations (project_id, id, kind, name, config, fingerprint, updated_at)
 SELECT '{PROJECT}', gen_random_uuid(), 'log', 'log', '{{}}', 'log:' || n, now() FROM generate_series(1, 50) n;
 INSERT INTO notifications
-  (project_id, id, title, body, data, schedule, anchor_at, next_due_at, paused_at, external_id, updated_at)
+  (project_id, id, title, body, data, schedule, anchor_at, next_due_at, paused_at, paused_until, external_id,
+   updated_at)
 SELECT '{PROJECT}', gen_random_uuid(), 't', '', '{{}}', '{{}}', now(),
-  now() + (n - 20) * interval '1 minute', CASE WHEN n % 2 = 0 THEN now() END, 'x' || n, now()
+  now() + (n - 20) * interval '1 minute', CASE WHEN n % 2 = 0 THEN now() END,
+  CASE WHEN n % 2 = 0 THEN now() + (n - 20) * interval '1 minute' END, 'x' || n, now()
 FROM generate_series(1, {ROWS}) n;
 INSERT INTO notification_revisions
   (project_id, notification_id, revision, title, body, data, schedule, changed_by)
 SELECT project_id, id, 1, title, body, data, schedule, 'test' FROM notifications;
+INSERT INTO notification_exceptions (project_id, id, notification_id, slot_at, action, move_to, planned_at)
+SELECT project_id, gen_random_uuid(), id, next_due_at, 'move', next_due_at + interval '1 hour',
+  CASE WHEN random() < 0.9 THEN now() END
+FROM notifications;
 INSERT INTO deliveries (project_id, id, notification_id, revision, destination_id, trigger, scheduled_for,
   message_id, status, next_attempt_at, lease_token, lease_expires_at)
 SELECT '{PROJECT}', gen_random_uuid(), ns.id, 1, ds.id, 'manual', now(), 'm',
@@ -60,6 +66,11 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
     ("query", "parameters", "index"),
     [
         (planning.TAKE_DUE, {"batch": 1000, "clock": LIVE}, "ix_notifications_due"),
+        (planning.TAKE_MOVED, {"batch": 1000, "clock": LIVE}, "ix_notification_exceptions_moved"),
+        (pauses.OVER, {"batch": 100, "clock": LIVE}, "ix_notifications_paused_until"),
+        (occurrences.EXPIRE, {"batch": 1000, "clock": LIVE}, "ix_deliveries_waiting"),
+        (rehearsals.NEXT_EVENTS, {"clock": LIVE}, "ix_notifications_paused_until"),
+        (rehearsals.WAITING, {"clock": LIVE}, "ix_deliveries_waiting"),
         (rescue.BREAK_LEASES, {"batch": 1000, "most": 3, "clock": LIVE}, "ix_deliveries_leased"),
         (rescue.EXPIRE, {"batch": 1000, "clock": LIVE}, "ix_deliveries_waiting"),
         (
@@ -102,6 +113,9 @@ async def test_a_query_uses_its_index(
     assert index in plan, plan
     assert "Seq Scan on notifications" not in plan, plan
     assert "Seq Scan on deliveries" not in plan, plan
+    assert "Seq Scan on notification_exceptions" not in plan, plan
+    # an SQL function that is not inlined would be asked for every row
+    assert "clock_now()" not in plan, plan
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 from starlette.responses import JSONResponse
 from starlette.status import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED, HTTP_204_NO_CONTENT
 
+from notifier.api import paths  # noqa: F401 - names `any_text`
 from notifier.api.deps import IfMatch, PagingDep, Reader, Writer, etag
 from notifier.api.idempotency import Answer, OnceDep
 from notifier.api.problems import created, documented
@@ -53,7 +54,7 @@ async def create(body: NotificationCreate, ctx: Writer, once: OnceDep) -> Respon
 
 
 @router.put(
-    "/by-external-id/{external_id:path}",
+    "/by-external-id/{external_id:any_text}",
     response_model=NotificationSaved,
     responses={201: {"model": NotificationSaved, **created()[201]}, **documented(409, 412)},
 )
@@ -116,7 +117,13 @@ async def delete(
     notification_id: str,
     ctx: Writer,
     revision: IfMatch,
-    purge: Annotated[bool, Query(description="Erase its content too.")] = False,
+    purge: Annotated[
+        bool,
+        Query(
+            description="Erase its content too, also of one that was deleted before. Answers that were kept, "
+            "encrypted, under an `Idempotency-Key` go within 24 hours."
+        ),
+    ] = False,
 ) -> None:
     """Delete it: nothing more is sent, its ledger is kept, its external id is free again."""
     await notifications.delete(ctx, notification_id, revision=revision, purge=purge)

@@ -49,7 +49,7 @@ class Plan:
 
     def add_due(self, row: Row[Any]) -> None:
         """Add all slots that have come due: some are sent, the others end at once with their reason."""
-        rule = _rule(row)
+        rule = schedule.parse_text(row.schedule)
         found, following = _found(row, rule)
         exceptions = self.exceptions.get((row.project_id, row.id), {})
         left_out = {at: one.action for at, one in exceptions.items() if one.action in ENDS}
@@ -68,7 +68,7 @@ class Plan:
 
         It counts for `max_occurrences` when the first of both instants comes.
         """
-        rule = _rule(row)
+        rule = schedule.parse_text(row.schedule)
         is_counted = row.last_slot_at is not None and row.slot_at <= row.last_slot_at
         if not is_counted:
             if _exhausted(row, rule, 0):
@@ -147,13 +147,6 @@ class _Taken:
 
     slots: list[tuple[datetime, str | None]]
     count: int
-
-
-def _rule(row: Row[Any]) -> Schedule:
-    """Return a row's schedule, which is text where there may be many of them."""
-    if isinstance(row.schedule, str):
-        return schedule.parse_text(row.schedule)
-    return schedule.parse(row.schedule)
 
 
 def _found(row: Row[Any], rule: Schedule) -> tuple[Missed, datetime | None]:

@@ -5,11 +5,13 @@ something to do: a slot is due, a pause ends, a delivery is to be tried.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
+from typing import NamedTuple
 from uuid import UUID
 
 from notifier.channels.capture import Capture
+from notifier.clock import monotonic
 from notifier.domain.delivery import Envelope
 from notifier.domain.errors import Conflict
 from notifier.pipeline import planner, rescuer
@@ -20,8 +22,12 @@ from notifier.storage.engine import Clock, Database
 
 BATCH = 1000
 LEASE_SECONDS = 60
+_NEVER = datetime.max.replace(tzinfo=UTC)
 MOST_MESSAGES = 5000
 """After so many messages one call stops, to be called again."""
+
+MOST_SECONDS = 45.0
+"""As after so long a time: whoever waits for the answer has a time-out too."""
 
 MOST_EVENTS = 10_000
 """As after so many instants at which something was done: not all of them make messages."""
@@ -51,21 +57,23 @@ class Rehearsal:
 
         Raises Conflict if another call moves the clock at the same time.
         """
-        events = count()
-        while not down and (event := await self._next_event()) is not None and event <= to:
-            if len(self.capture.messages) >= MOST_MESSAGES or next(events) >= MOST_EVENTS:
+        events, give_up_at = count(), monotonic() + MOST_SECONDS
+        while not down and (event := await self._next_event()).at <= to:
+            full = len(self.capture.messages) >= MOST_MESSAGES or next(events) >= MOST_EVENTS
+            if full or monotonic() > give_up_at:
                 return Rehearsed(self.now, False, self.capture.messages)
-            await self._move(max(event, self.now))
-            await self._run()
+            await self._move(max(event.at, self.now))
+            await self._run(event)
         await self._move(to)
         return Rehearsed(self.now, True, self.capture.messages)
 
     def _here(self) -> Database:
         return self.database.following(Clock(self.project_id, self.now))
 
-    async def _next_event(self) -> datetime | None:
+    async def _next_event(self) -> "_Event":
         async with self._here().transaction() as session:
-            return await rehearsals.next_event(session)
+            found = await rehearsals.next_events(session)
+        return _Event(*(at or _NEVER for at in (found.plan_at, found.free_at, found.try_at)))
 
     async def _move(self, to: datetime) -> None:
         async with self.database.transaction() as session:
@@ -74,16 +82,32 @@ class Rehearsal:
             raise Conflict("Another call moves this clock, or the project is gone.")
         self.now = to
 
-    async def _run(self) -> None:
+    async def _run(self, event: "_Event") -> None:
         """Do all that is to be done at this instant."""
         here = self._here()
-        await planner.sweep(here, None, batch=BATCH)
-        # a call that was killed leaves leases behind
-        await rescuer.break_leases(here)
-        await rescuer.expire(here)
+        if event.free_at <= self.now:
+            # a call that was killed left leases behind
+            await rescuer.break_leases(here)
+        if event.try_at <= self.now:
+            await rescuer.expire(here)
+        if event.plan_at <= self.now:
+            await planner.sweep(here, None, batch=BATCH)
         books = Bookkeeping(here, lease=LEASE_SECONDS, window=0)
         deliverer = replace(self.deliverer, books=books, channels=self.capture)
         async with here.transaction() as session:
             waiting = await rehearsals.waiting(session)
         for delivery_id in waiting:
             await deliverer.deliver(self.project_id, delivery_id)
+
+
+class _Event(NamedTuple):
+    """When there is something to plan next, to free, and to try."""
+
+    plan_at: datetime
+    free_at: datetime
+    try_at: datetime
+
+    @property
+    def at(self) -> datetime:
+        """The first of them."""
+        return min(self)

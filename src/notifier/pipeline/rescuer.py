@@ -50,15 +50,21 @@ async def expire(database: Database) -> int:
     async with database.transaction() as session:
         counted = await occurrences.expire(session, BATCH)
         for row in await occurrences.give_back(session, counted):
-            if row.completed_at is not None and (following := _next_slot(row)):
+            if row.completed_at is not None and (following := _slot_after_all(row)):
                 await occurrences.reopen(session, row, following)
     return expired + len(counted)
 
 
-def _next_slot(row: Row[Any]) -> datetime | None:
-    """Return the slot after the last one, None also if nobody can tell: others must not suffer from that."""
+def _slot_after_all(row: Row[Any]) -> datetime | None:
+    """Return the slot with which a completed notification goes on, None if it was completed by its rule.
+
+    None also if nobody can tell: others must not suffer from that.
+    """
     try:
         rule = schedule.parse_text(row.schedule)
+        most = rule.limits.max_occurrences
+        if most is None or row.slots_sent + row.given_back < most:
+            return None
         return schedule.next_slot(rule, after=row.last_slot_at, anchor=row.anchor_at, ended=row.slots_sent)
     except Exception:
         log.exception("notification.unplannable", notification_id=str(row.id))

@@ -64,9 +64,12 @@ async def _create(ctx: Context, draft: Mapping[str, Any]) -> Saved:
 
 
 async def put(ctx: Context, external_id: str, draft: Mapping[str, Any], *, revision: int | None) -> Saved:
-    """Create the notification with this external id, or replace all of it but its pause."""
+    """Create the notification with this external id, or replace all of it but its pause.
+
+    Raises InvalidInput, PreconditionFailed.
+    """
     await notifications.lock_external_id(ctx.session, ctx.project_id, external_id)
-    found = await notifications.id_of_external(ctx.session, ctx.project_id, external_id)
+    found = await notifications.lock_by_external_id(ctx.session, ctx.project_id, external_id)
     if found is None:
         check_revision(revision, 0)
         return await _create(ctx, {**draft, "external_id": external_id})
@@ -94,8 +97,7 @@ async def update(
         name: changes[name] for name in EDITABLE if name in changes and changes[name] != row._mapping[name]
     }
     _check_content(ctx, {**row._mapping, **values}, rule)
-    retimed = schedule.to_json(rule) != row.schedule
-    if retimed:
+    if retimed := schedule.to_json(rule) != row.schedule:
         row = await revisions.settle(ctx, row)
         values |= timing.columns(ctx, rule, last_slot_at=row.last_slot_at)
     redirected, secrets = await _redirect(ctx, row.id, changes["to"]) if "to" in changes else (False, {})

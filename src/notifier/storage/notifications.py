@@ -125,10 +125,12 @@ async def as_due(session: Session, project_id: UUID, notification_id: UUID) -> R
     return (await session.execute(statement)).one()
 
 
-async def id_of_external(session: Session, project_id: UUID, external_id: str) -> UUID | None:
-    """Return the id of the notification with this external id."""
-    statement = select(notifications.c.id).where(
-        notifications.c.project_id == project_id, notifications.c.external_id == external_id, ALIVE
+async def lock_by_external_id(session: Session, project_id: UUID, external_id: str) -> UUID | None:
+    """Return the id of the notification with this external id, locked for a change until the commit."""
+    statement = (
+        select(notifications.c.id)
+        .where(notifications.c.project_id == project_id, notifications.c.external_id == external_id, ALIVE)
+        .with_for_update()
     )
     return (await session.execute(statement)).scalar_one_or_none()
 

@@ -49,7 +49,7 @@ FROM (
 ) AS gone
 WHERE n.project_id = gone.project_id AND n.id = gone.id AND n.deleted_at IS NULL
 RETURNING n.project_id, n.id, n.schedule::text AS schedule, n.anchor_at, n.last_slot_at, n.slots_sent,
-  n.completed_at
+  n.completed_at, gone.slots AS given_back
 """).bindparams(
     bindparam("project_ids", type_=ARRAY(Uuid)),
     bindparam("ids", type_=ARRAY(Uuid)),

@@ -16,7 +16,7 @@ RING_AGAIN_AFTER_SECONDS = 30
 BREAK_LEASES = text("""
 WITH stuck AS MATERIALIZED (
   SELECT project_id, id FROM deliveries
-  WHERE clock = :clock AND status = 'sending' AND lease_expires_at < clock_now()
+  WHERE clock = :clock AND status = 'sending' AND lease_expires_at <= clock_now()
   ORDER BY lease_expires_at
   LIMIT :batch
   FOR UPDATE SKIP LOCKED
