@@ -11,7 +11,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from arq.connections import create_pool
 
 from notifier import jobs
 from notifier.embedded.child import Child
@@ -110,7 +109,7 @@ async def test_the_scheduler_rescues_as_soon_as_it_starts(house: House, roles: R
 async def test_no_results_are_kept_and_a_job_that_raises_leaves_its_id_free(
     house: House, roles: Roles, redis_url: str
 ) -> None:
-    pool = await create_pool(jobs.redis_settings(redis_url), job_serializer=jobs.serialize)
+    pool = jobs.connect_worker(redis_url)
     await house.plan_one(to=["log:"])
 
     async def enqueue(name: str, *arguments: str) -> bool:

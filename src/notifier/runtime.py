@@ -10,11 +10,15 @@ from notifier import jobs
 from notifier.channels import registry
 from notifier.channels.capture import Capture
 from notifier.channels.registry import Registry
+from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.deliverer import Deliverer, Limits
 from notifier.pipeline.rehearsal import Rehearsal
 from notifier.settings import Settings
 from notifier.storage.encryption import Cipher
 from notifier.storage.engine import Database
+
+GATHER_SECONDS = 0.004
+"""How long claims and outcomes wait for company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class Runtime:
         waits = tuple(timedelta(seconds=wait) for wait in self.settings.retry_schedule)
         seconds = self.settings
         limits = Limits(seconds.lease_seconds, seconds.longest_send, seconds.longest_recording)
-        return Deliverer(self.database, self.channels, self.cipher, waits, limits)
+        books = Bookkeeping(self.database, lease=seconds.lease_seconds, window=GATHER_SECONDS)
+        return Deliverer(books, self.channels, self.cipher, waits, limits)
 
     def rehearsal(self, project_id: UUID, now: datetime) -> Rehearsal:
         """Return what runs the clock of a test project, which stands at `now` (UTC)."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,10 +13,10 @@ import structlog
 import uvloop
 from arq.cron import cron
 from arq.worker import Worker, func
-from redis.exceptions import RedisError
 
 from notifier import jobs
 from notifier.clock import monotonic
+from notifier.jobs.batch_worker import BatchWorker
 from notifier.observability import logs
 from notifier.pipeline import holder, planner, rescuer, retimer
 from notifier.runtime import Runtime, open_runtime
@@ -34,42 +34,12 @@ SWEEP_TIMEOUT = 300
 COMPLETION_WAIT = 65
 """Seconds that a stopping worker gives running deliveries: more than the longest send."""
 
-CLOSE_WAIT = 3
-"""Seconds for the farewell to Redis, which may be away."""
-
 
 @dataclass(slots=True)
 class Pulse:
     """When the last sweep ended, on the monotonic clock. An object: arq gives jobs a copy of its context."""
 
     at: float
-
-
-class ArqWorker(Worker):
-    """arq's worker, where it does not outlive a Redis that goes away in the middle of a transaction."""
-
-    async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Start jobs. One that Redis left half looked at is looked at again by the next poll."""
-        try:
-            await super().start_jobs(job_ids)
-        except RedisError as error:
-            log.warning("queue.interrupted", error=repr(error))
-            # arq raises between taking a slot for the job and starting it
-            self._release_sem_dec_counter_on_complete()
-
-    async def heart_beat(self) -> None:
-        """Enqueue what the cron says. What is missed here, the sweep of our own loop makes up for."""
-        try:
-            await super().heart_beat()
-        except RedisError as error:
-            log.warning("heartbeat.interrupted", error=repr(error))
-
-    async def close(self) -> None:
-        """Say farewell to Redis, but do not wait for it: this client tries for ever."""
-        # jobs that were still trying to tell it that they are done have been cancelled by now
-        with suppress(TimeoutError, asyncio.CancelledError):
-            async with asyncio.timeout(CLOSE_WAIT):
-                await super().close()
 
 
 def run_worker() -> None:
@@ -102,7 +72,7 @@ def make_worker(settings: Settings) -> Worker:
         max_jobs=concurrency,
         # only this many ids are read at a time, running ones included: hung jobs must not hide the rest
         queue_read_limit=max(4 * concurrency, 1000),
-        poll_delay=0.05,
+        poll_delay=0.02,
         job_timeout=_job_timeout(settings),
         job_completion_wait=COMPLETION_WAIT,
     )
@@ -126,8 +96,8 @@ def _job_timeout(settings: Settings) -> float:
 
 def _arq(settings: Settings, **options: Any) -> Worker:
     """Return an arq worker with what both processes share (engine.md 5)."""
-    return ArqWorker(
-        redis_settings=jobs.redis_settings(settings.redis_url),
+    return BatchWorker(
+        redis_pool=jobs.connect_worker(settings.redis_url),
         on_shutdown=close,
         job_serializer=jobs.serialize,
         job_deserializer=jobs.deserialize,

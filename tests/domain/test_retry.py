@@ -131,7 +131,9 @@ def test_an_overloaded_receiver_is_left_alone_for_a_minute(
     assert wait_of(verdict(outcome, attempts_made=attempts_made)) == seconds
 
 
-@pytest.mark.parametrize("reason", [Reason.RECIPIENT_REJECTED, Reason.DESTINATION_GONE, Reason.TEMPLATE_ERROR])
+@pytest.mark.parametrize(
+    "reason", [Reason.RECIPIENT_REJECTED, Reason.DESTINATION_GONE, Reason.TEMPLATE_ERROR]
+)
 def test_a_rejection_is_the_end_whatever_waits_are_left(reason: Reason) -> None:
     assert verdict(Outcome.rejected(reason, "no")) == Verdict(Status.FAILED, reason)
 

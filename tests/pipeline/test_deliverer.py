@@ -8,6 +8,7 @@ from uuid import UUID
 from notifier.channels.base import Channel
 from notifier.channels.registry import Registry
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
+from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.deliverer import Deliverer, Limits
 from notifier.services import destinations, notifications, sending
 from notifier.storage.encryption import Cipher
@@ -248,7 +249,7 @@ async def test_a_template_that_fails_is_a_reason_and_is_not_tried_again(house: H
 async def test_another_secret_key_is_a_reason_and_is_not_tried_again(house: House) -> None:
     planned = await house.plan_one()
     other = Deliverer(
-        house.database,
+        house.deliverer.books,
         house.runtime.channels,
         Cipher("another-key-that-did-not-encrypt-it"),
         house.deliverer.waits,
@@ -326,7 +327,8 @@ def with_limits(
     """Return a deliverer with other limits."""
     parts = house.deliverer
     limits = Limits(lease, longest_send, recording)
-    return Deliverer(parts.database, parts.channels, parts.cipher, parts.waits, limits)
+    books = Bookkeeping(house.database, lease=lease, window=0)
+    return Deliverer(books, parts.channels, parts.cipher, parts.waits, limits)
 
 
 async def break_lease(house: House) -> None:
@@ -462,7 +464,7 @@ async def test_a_kind_that_is_not_installed_any_more_is_an_unknown_attempt(house
     none: list[Channel] = []
     parts = house.deliverer
     bare = Deliverer(
-        parts.database, Registry(house.runtime.settings, none), parts.cipher, parts.waits, parts.limits
+        parts.books, Registry(house.runtime.settings, none), parts.cipher, parts.waits, parts.limits
     )
     await bare.deliver(planned.project_id, planned.id)
     assert (await house.delivery()).status == "retrying"

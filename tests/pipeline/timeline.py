@@ -13,6 +13,7 @@ from sqlalchemy import Row
 from notifier.channels.capture import Capture
 from notifier.clock import new_id
 from notifier.pipeline import planner, settling
+from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.rehearsal import Rehearsal, Rehearsed
 from notifier.services import notifications
 from notifier.services.context import Caller, Context
@@ -96,7 +97,8 @@ class Timeline:
 
     async def deliver(self, delivery: Row[Any]) -> None:
         """Do the worker's job for a delivery, with the puppet."""
-        await replace(self.house.deliverer, database=self.database).deliver(self.project_id, delivery.id)
+        books = Bookkeeping(self.database, lease=60, window=0)
+        await replace(self.house.deliverer, books=books).deliver(self.project_id, delivery.id)
 
     async def advance(self, to: str, *, down: bool = False) -> Rehearsed:
         """Run planner and deliverer forward to an instant."""

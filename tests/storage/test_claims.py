@@ -12,9 +12,9 @@ from sqlalchemy import Row
 from notifier.domain.delivery import AttemptOutcome, Outcome, Reason, Status
 from notifier.domain.retry import Verdict
 from notifier.storage import claims
-from notifier.storage.claims import Finished
+from notifier.storage.claims import Finished, Wanted
 from notifier.storage.engine import Session
-from tests.house import PROJECT, House, open_house, rows_of
+from tests.house import PROJECT, House, bulk_due, open_house, rows_of
 
 LEASE = 75.0
 DELIVERED = (Outcome.delivered(200), Verdict(Status.DELIVERED))
@@ -31,7 +31,8 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
 
 async def claim(house: House, delivery_id: UUID, token: UUID | None = None) -> Row[Any] | None:
     async with house.database.transaction() as session:
-        return await claims.claim(session, PROJECT, delivery_id, token or uuid4(), LEASE)
+        taken = await claims.claim(session, [Wanted(PROJECT, delivery_id, token or uuid4())], LEASE)
+    return taken.get(delivery_id)
 
 
 async def held(house: House) -> Row[Any]:
@@ -43,7 +44,8 @@ async def held(house: House) -> Row[Any]:
 
 def finished(held: Row[Any], how: tuple[Outcome, Verdict], **changes: Any) -> Finished:
     token = changes.get("token", held.lease_token)
-    return Finished(held.project_id, held.id, token, held.attempts_made, *how, duration_ms=12)
+    key = (held.project_id, held.id, held.destination_id)
+    return Finished(*key, token, held.attempts_made, *how, duration_ms=12)
 
 
 async def test_of_twenty_claims_at_the_same_time_one_succeeds(house: House) -> None:
@@ -69,7 +71,7 @@ async def test_a_claim_writes_its_attempt_and_its_lease(house: House) -> None:
 async def test_a_claim_that_is_not_committed_leaves_no_attempt(house: House) -> None:
     planned = await house.plan_one()
     async with house.database.engine.connect() as connection:
-        assert await claims.claim(Session(connection), PROJECT, planned.id, uuid4(), LEASE)
+        assert await claims.claim(Session(connection), [Wanted(PROJECT, planned.id, uuid4())], LEASE)
     assert await house.attempts() == []
     assert (await house.delivery()).status == "pending"
 
@@ -113,7 +115,7 @@ async def test_who_holds_the_lease_writes_the_outcome(
 ) -> None:
     claimed = await held(house)
     async with house.database.transaction() as session:
-        assert await claims.finish(session, finished(claimed, how))
+        assert await claims.finish(session, [finished(claimed, how)]) == {claimed.id}
     row = await house.delivery()
     (attempt,) = await house.attempts()
     assert (row.status, row.reason, row.lease_token) == (status, reason, None)
@@ -124,17 +126,17 @@ async def test_who_holds_the_lease_writes_the_outcome(
 async def test_who_does_not_hold_the_lease_writes_nothing(house: House) -> None:
     claimed = await held(house)
     async with house.database.transaction() as session:
-        assert not await claims.finish(session, finished(claimed, DELIVERED, token=uuid4()))
-        assert not await claims.absorb(session, finished(claimed, DELIVERED, token=uuid4()))
+        assert not await claims.finish(session, [finished(claimed, DELIVERED, token=uuid4())])
+        assert not await claims.absorb(session, [finished(claimed, DELIVERED, token=uuid4())])
     assert (await house.delivery()).status == "sending"
     assert [one.outcome for one in await house.attempts()] == [None]
 
 
 async def test_the_same_outcome_twice_is_written_once(house: House) -> None:
     claimed = await held(house)
-    for expected in (True, False):
+    for expected in ({claimed.id}, set()):
         async with house.database.transaction() as session:
-            assert await claims.finish(session, finished(claimed, DELIVERED)) is expected
+            assert await claims.finish(session, [finished(claimed, DELIVERED)]) == expected
 
 
 async def test_of_two_outcomes_the_later_one_sets_the_clock_whoever_writes_first(house: House) -> None:
@@ -147,8 +149,8 @@ async def test_of_two_outcomes_the_later_one_sets_the_clock_whoever_writes_first
         # its now() is that of its first statement, so it is the earlier one even though it writes last
         await rows_of(early, "SELECT now()")
         async with house.database.transaction() as late:
-            await claims.finish(late, finished(second, DELIVERED))
-        await claims.finish(early, finished(first, DELIVERED))
+            await claims.finish(late, [finished(second, DELIVERED)])
+        await claims.finish(early, [finished(first, DELIVERED)])
     row = await house.notification(first.notification_id)
     latest = await house.one("SELECT max(finished_at) AS at, min(finished_at) AS other FROM deliveries")
     assert latest.at > latest.other
@@ -159,7 +161,7 @@ async def test_of_two_outcomes_the_later_one_sets_the_clock_whoever_writes_first
 async def test_giving_back_a_retry_leaves_the_attempts_before_it(house: House) -> None:
     claimed = await held(house)
     async with house.database.transaction() as session:
-        await claims.finish(session, finished(claimed, RETRY))
+        await claims.finish(session, [finished(claimed, RETRY)])
     await house.sql("UPDATE deliveries SET next_attempt_at = now()")
     again = await claim(house, claimed.id)
     assert again
@@ -187,3 +189,43 @@ async def test_a_destination_is_blocked_once_and_the_first_reason_stays(house: H
     assert (row.blocked_reason, row.revision) == ("gone", 2)
     # what a worker holds is not touched
     assert (await house.delivery()).status == "sending"
+
+
+async def test_many_claims_are_one_statement_and_each_gets_its_own_token(house: House) -> None:
+    await bulk_due(house, 50)
+    await house.plan()
+    wanted = [Wanted(PROJECT, row.id, uuid4()) for row in await house.deliveries()]
+    async with house.database.transaction() as session:
+        taken = await claims.claim(session, [*wanted, Wanted(PROJECT, uuid4(), uuid4())], LEASE)
+    assert {row.id: row.lease_token for row in taken.values()} == {
+        one.delivery_id: one.token for one in wanted
+    }
+    assert len(await house.attempts()) == 50
+
+
+async def test_many_outcomes_are_one_statement_and_each_delivery_keeps_its_own(house: House) -> None:
+    await bulk_due(house, 9)
+    await house.plan()
+    held = [await claim(house, row.id) for row in await house.deliveries()]
+    ends = [DELIVERED, RETRY, FAILED] * 3
+    async with house.database.transaction() as session:
+        written = await claims.finish(
+            session, [finished(row, how) for row, how in zip(held, ends, strict=True) if row]
+        )
+    assert len(written) == 9
+    found = {row.id: (row.status, row.reason) for row in await house.deliveries()}
+    assert found == {
+        row.id: (how[1].status, how[1].reason) for row, how in zip(held, ends, strict=True) if row
+    }
+
+
+async def test_of_two_destinations_in_one_batch_the_clock_moves_once(house: House) -> None:
+    await house.create_due(to=["puppet:a", "puppet:b"])
+    await house.plan()
+    held = [await claim(house, row.id) for row in await house.deliveries()]
+    async with house.database.transaction() as session:
+        await claims.finish(session, [finished(row, DELIVERED) for row in held if row])
+    row = await house.notification(held[0].notification_id)
+    latest = await house.one("SELECT max(finished_at) AS at FROM deliveries")
+    assert row.last_delivered_at == row.anchor_at == latest.at
+    assert row.next_due_at == latest.at + timedelta(hours=24)

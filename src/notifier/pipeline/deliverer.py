@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from sqlalchemy import Row
@@ -18,12 +18,11 @@ from sqlalchemy import Row
 from notifier import rendering
 from notifier.clock import monotonic
 from notifier.domain import schedule
-from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Status, Trigger
+from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Trigger
 from notifier.domain.retry import Verdict, decide
-from notifier.storage import claims
+from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.storage.claims import Finished
 from notifier.storage.encryption import Cipher, DecryptionFailed
-from notifier.storage.engine import Database
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +63,7 @@ class Channels(Protocol):
 class Deliverer:
     """What every delivery needs."""
 
-    database: Database
+    books: Bookkeeping
     channels: Channels
     cipher: Cipher
     waits: tuple[timedelta, ...]
@@ -79,7 +78,8 @@ class Deliverer:
         # 2. send, unless this process slept for so long that its lease could end first
         age = monotonic() - started
         if age > self.limits.too_old_to_send:
-            await self._give_back(claim)
+            log.warning("claim.given_back", delivery_id=str(claim.id))
+            await self.books.give_back(claim)
             return
         outcome = await self._send(claim, self.limits.lease - age)
         # 3. record, behind the fence of the lease
@@ -93,15 +93,11 @@ class Deliverer:
         """
         for pause in CLAIM_PAUSES:
             try:
-                return monotonic(), await self._claim_once(project_id, delivery_id)
+                return monotonic(), await self.books.claim(project_id, delivery_id)
             except Exception as error:
                 log.warning("claim.retry", delivery_id=str(delivery_id), error=repr(error))
                 await asyncio.sleep(pause)
-        return monotonic(), await self._claim_once(project_id, delivery_id)
-
-    async def _claim_once(self, project_id: UUID, delivery_id: UUID) -> Row[Any] | None:
-        async with self.database.transaction() as session:
-            return await claims.claim(session, project_id, delivery_id, uuid4(), self.limits.lease)
+        return monotonic(), await self.books.claim(project_id, delivery_id)
 
     async def _send(self, claim: Row[Any], seconds: float) -> Outcome:
         """Render and send; what cannot be rendered or sent is an outcome too.
@@ -174,6 +170,7 @@ class Deliverer:
         return Finished(
             claim.project_id,
             claim.id,
+            claim.destination_id,
             claim.lease_token,
             claim.attempts_made,
             outcome,
@@ -187,7 +184,7 @@ class Deliverer:
         pause = 0.1
         while True:
             try:
-                recorded = await self._write(claim, finished)
+                recorded = await self.books.record(finished)
                 break
             except Exception as error:
                 if monotonic() > give_up_at:
@@ -197,21 +194,6 @@ class Deliverer:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5)
         log.info("delivery.attempted", recorded=recorded, **_line(claim, finished))
-
-    async def _write(self, claim: Row[Any], finished: Finished) -> bool:
-        """Write the outcome behind the fence; a success that comes too late is absorbed."""
-        async with self.database.transaction() as session:
-            recorded = await claims.finish(session, finished)
-            if not recorded and finished.verdict.status is Status.DELIVERED:
-                recorded = await claims.absorb(session, finished)
-            if recorded and finished.verdict.reason is Reason.DESTINATION_GONE:
-                await claims.block_destination(session, claim.project_id, claim.destination_id, "gone")
-        return recorded
-
-    async def _give_back(self, claim: Row[Any]) -> None:
-        log.warning("claim.given_back", delivery_id=str(claim.id))
-        async with self.database.transaction() as session:
-            await claims.give_back(session, claim.project_id, claim.id, claim.lease_token)
 
 
 def _line(claim: Row[Any], finished: Finished) -> dict[str, Any]:

@@ -11,17 +11,23 @@ from typing import NamedTuple
 from uuid import UUID
 
 from notifier.channels.capture import Capture
+from notifier.clock import monotonic
 from notifier.domain.delivery import Envelope
 from notifier.domain.errors import Conflict
 from notifier.pipeline import planner, rescuer
+from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.deliverer import Deliverer
 from notifier.storage import access, rehearsals
 from notifier.storage.engine import Clock, Database
 
 BATCH = 1000
+LEASE_SECONDS = 60
 _NEVER = datetime.max.replace(tzinfo=UTC)
 MOST_MESSAGES = 5000
 """After so many messages one call stops, to be called again."""
+
+MOST_SECONDS = 45.0
+"""As after so long a time: whoever waits for the answer has a time-out too."""
 
 MOST_EVENTS = 10_000
 """As after so many instants at which something was done: not all of them make messages."""
@@ -51,9 +57,10 @@ class Rehearsal:
 
         Raises Conflict if another call moves the clock at the same time.
         """
-        events = count()
+        events, give_up_at = count(), monotonic() + MOST_SECONDS
         while not down and (event := await self._next_event()).at <= to:
-            if len(self.capture.messages) >= MOST_MESSAGES or next(events) >= MOST_EVENTS:
+            full = len(self.capture.messages) >= MOST_MESSAGES or next(events) >= MOST_EVENTS
+            if full or monotonic() > give_up_at:
                 return Rehearsed(self.now, False, self.capture.messages)
             await self._move(max(event.at, self.now))
             await self._run(event)
@@ -85,7 +92,8 @@ class Rehearsal:
             await rescuer.expire(here)
         if event.plan_at <= self.now:
             await planner.sweep(here, None, batch=BATCH)
-        deliverer = replace(self.deliverer, database=here, channels=self.capture)
+        books = Bookkeeping(here, lease=LEASE_SECONDS, window=0)
+        deliverer = replace(self.deliverer, books=books, channels=self.capture)
         async with here.transaction() as session:
             waiting = await rehearsals.waiting(session)
         for delivery_id in waiting:

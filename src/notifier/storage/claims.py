@@ -1,25 +1,36 @@
 """SQL of the deliverer: claim a delivery under a lease, and write the outcome behind a fence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Float, Integer, Row, Text, TextClause, bindparam, text
+from sqlalchemy import ARRAY, Float, Integer, Row, Text, TextClause, Uuid, bindparam, text
 
 from notifier.domain.delivery import Outcome
 from notifier.domain.retry import Verdict
 from notifier.storage.engine import Session
 
-# 1. take the row, unless somebody else has; 2. write the attempt; 3. read all that the send needs.
+# 1. take the rows that nobody else has; 2. write the attempts; 3. read all that the sends need. The rows are
+# locked in one order, so that two workers never wait for each other in a circle; and waited for, because a
+# job that passed over a row that is locked for a moment would be gone.
 CLAIM = text("""
-WITH claimed AS (
-  UPDATE deliveries
+WITH wanted AS MATERIALIZED (
+  SELECT d.project_id, d.id, w.token
+  FROM unnest(:project_ids, :ids, :tokens) AS w (project_id, id, token)
+  JOIN deliveries AS d ON d.project_id = w.project_id AND d.id = w.id
+  WHERE d.clock = :clock AND d.status IN ('pending', 'retrying')
+    AND d.next_attempt_at <= clock_now() AND (d.expires_at IS NULL OR clock_now() < d.expires_at)
+  ORDER BY d.project_id, d.id
+  FOR UPDATE OF d
+), claimed AS (
+  UPDATE deliveries AS d
   SET status = 'sending', attempts_made = attempts_made + 1, next_attempt_at = NULL,
-      lease_token = :token, lease_expires_at = clock_now() + make_interval(secs => :lease),
+      lease_token = wanted.token, lease_expires_at = clock_now() + make_interval(secs => :lease),
       first_attempt_at = coalesce(first_attempt_at, clock_now())
-  WHERE project_id = :project_id AND id = :id AND clock = :clock AND status IN ('pending', 'retrying')
-    AND next_attempt_at <= clock_now() AND (expires_at IS NULL OR clock_now() < expires_at)
-  RETURNING *
+  FROM wanted
+  WHERE d.project_id = wanted.project_id AND d.id = wanted.id
+  RETURNING d.*
 ), attempt AS (
   INSERT INTO attempts (project_id, delivery_id, number, started_at)
   SELECT project_id, id, attempts_made, clock_now() FROM claimed
@@ -37,73 +48,86 @@ LEFT JOIN notifications AS n ON n.project_id = claimed.project_id AND n.id = cla
 LEFT JOIN notification_revisions AS r ON r.project_id = claimed.project_id
   AND r.notification_id = claimed.notification_id AND r.revision = claimed.revision
 LEFT JOIN notification_exceptions AS x ON x.project_id = claimed.project_id AND x.id = claimed.exception_id
-""")
-
-RECORD_ATTEMPT = """
-attempt AS (
-  UPDATE attempts AS a
-  SET outcome = :outcome, status_code = :status_code, error = :error, duration_ms = :duration_ms
-  FROM done
-  WHERE a.project_id = done.project_id AND a.delivery_id = done.id AND a.number = :number
-)"""
+""").bindparams(
+    bindparam("project_ids", type_=ARRAY(Uuid)),
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("tokens", type_=ARRAY(Uuid)),
+)
 
 # A scheduled delivery that succeeded moves the clock of an interval that drifts, unless a newer slot was
 # planned since, or the schedule is another by now. All this reads the locked row, so of two destinations
 # the later one counts; `greatest`, because the later one may be the first to write.
-MOVES = """done.trigger = 'schedule' AND n.drift_seconds IS NOT NULL AND n.next_due_at IS NOT NULL
-  AND n.last_slot_at = done.scheduled_for AND n.schedule = (
-    SELECT r.schedule FROM notification_revisions AS r
-    WHERE r.project_id = done.project_id AND r.notification_id = done.notification_id
-      AND r.revision = done.revision
-  )"""
-NEXT_DUE = """greatest(n.anchor_at, done.finished_at) + make_interval(secs => n.drift_seconds)"""
+MOVES = """won.trigger = 'schedule' AND n.drift_seconds IS NOT NULL AND n.next_due_at IS NOT NULL
+  AND n.last_slot_at = won.scheduled_for AND n.schedule = won.schedule"""
+NEXT_DUE = """greatest(n.anchor_at, won.finished_at) + make_interval(secs => n.drift_seconds)"""
 END = "(n.schedule->>'end_at')::timestamptz"
-MOVE_CLOCK = f"""
-clock AS (
+
+
+def _outcomes(fence: str) -> TextClause:
+    """Return the statement that writes many outcomes to rows that pass the fence, and answers with their ids.
+
+    1. the deliveries; 2. their attempts; 3. the notifications of those that were delivered, locked in one
+    order, so that two workers never wait for each other in a circle.
+    """
+    statement = text(f"""
+WITH ended AS (
+  SELECT * FROM unnest(
+    :project_ids, :ids, :tokens, :numbers, :outcomes, :status_codes, :errors, :durations, :statuses, :reasons,
+    :waits
+  ) AS ended (
+    project_id, id, token, number, outcome, status_code, error, duration_ms, status, reason, wait
+  )
+), done AS (
+  UPDATE deliveries AS d
+  SET status = ended.status, reason = ended.reason, unknown_streak = 0,
+      next_attempt_at = clock_now() + make_interval(secs => ended.wait), enqueued_at = NULL,
+      finished_at = CASE WHEN ended.wait IS NULL THEN clock_now() END,
+      lease_token = NULL, lease_expires_at = NULL
+  FROM ended
+  WHERE d.project_id = ended.project_id AND d.id = ended.id AND {fence}
+  RETURNING d.project_id, d.id, d.notification_id, d.revision, d.trigger, d.scheduled_for, d.status,
+    d.finished_at, ended.number, ended.outcome, ended.status_code, ended.error, ended.duration_ms
+), attempt AS (
+  UPDATE attempts AS a
+  SET outcome = done.outcome, status_code = done.status_code, error = done.error,
+      duration_ms = done.duration_ms
+  FROM done
+  WHERE a.project_id = done.project_id AND a.delivery_id = done.id AND a.number = done.number
+), won AS MATERIALIZED (
+  SELECT DISTINCT ON (done.project_id, done.notification_id)
+    done.project_id, done.notification_id, done.trigger, done.scheduled_for, done.finished_at, r.schedule
+  FROM done
+  JOIN notification_revisions AS r ON r.project_id = done.project_id
+    AND r.notification_id = done.notification_id AND r.revision = done.revision
+  WHERE done.status = 'delivered'
+  ORDER BY done.project_id, done.notification_id, done.trigger = 'schedule' DESC, done.scheduled_for DESC
+), locked AS MATERIALIZED (
+  SELECT n.project_id, n.id
+  FROM won JOIN notifications AS n ON n.project_id = won.project_id AND n.id = won.notification_id
+  ORDER BY n.project_id, n.id
+  FOR NO KEY UPDATE OF n
+), clock AS (
   UPDATE notifications AS n
-  SET last_delivered_at = greatest(n.last_delivered_at, done.finished_at),
-      anchor_at = CASE WHEN {MOVES} THEN greatest(n.anchor_at, done.finished_at) ELSE n.anchor_at END,
+  SET last_delivered_at = greatest(n.last_delivered_at, won.finished_at),
+      anchor_at = CASE WHEN {MOVES} THEN greatest(n.anchor_at, won.finished_at) ELSE n.anchor_at END,
       next_due_at = CASE WHEN {MOVES}
         THEN CASE WHEN {END} IS NULL OR {NEXT_DUE} <= {END} THEN {NEXT_DUE} END ELSE n.next_due_at END,
       completed_at = CASE WHEN {MOVES} AND {NEXT_DUE} > {END} THEN clock_now() ELSE n.completed_at END
-  FROM done
-  WHERE done.status = 'delivered' AND n.project_id = done.project_id AND n.id = done.notification_id
-)"""
-
-WRITE_OUTCOME = """
-UPDATE deliveries
-SET status = :status, reason = :reason, unknown_streak = 0,
-    next_attempt_at = clock_now() + make_interval(secs => :wait), enqueued_at = NULL,
-    finished_at = CASE WHEN :wait IS NULL THEN clock_now() END,
-    lease_token = NULL, lease_expires_at = NULL
-"""
-
-
-def _outcome_statement(sql: str) -> TextClause:
-    """Return the statement with its parameters typed, for PostgreSQL cannot tell the type of a NULL."""
-    types = {"wait": Float, "status": Text, "reason": Text, "outcome": Text, "error": Text}
-    types |= {"status_code": Integer, "duration_ms": Integer, "number": Integer}
-    return text(sql).bindparams(*(bindparam(name, type_=of) for name, of in types.items()))
-
-
-FINISH = _outcome_statement(f"""
-WITH done AS (
-  {WRITE_OUTCOME}
-  WHERE project_id = :project_id AND id = :id AND status = 'sending' AND lease_token = :token
-  RETURNING *
-), {RECORD_ATTEMPT}, {MOVE_CLOCK}
-SELECT count(*) FROM done
+  FROM won JOIN locked ON locked.project_id = won.project_id AND locked.id = won.notification_id
+  WHERE n.project_id = locked.project_id AND n.id = locked.id
+)
+SELECT id FROM done
 """)
+    types = {"project_ids": Uuid, "ids": Uuid, "tokens": Uuid, "waits": Float}
+    types |= dict.fromkeys(("numbers", "status_codes", "durations"), Integer)
+    types |= dict.fromkeys(("outcomes", "errors", "statuses", "reasons"), Text)
+    return statement.bindparams(*(bindparam(name, type_=ARRAY(of)) for name, of in types.items()))
+
+
+FINISH = _outcomes("d.status = 'sending' AND d.lease_token = ended.token")
 
 # The lease was lost while the message went out: better to take the success than to send again.
-ABSORB = _outcome_statement(f"""
-WITH done AS (
-  {WRITE_OUTCOME}
-  WHERE project_id = :project_id AND id = :id AND status IN ('pending', 'retrying')
-  RETURNING *
-), {RECORD_ATTEMPT}, {MOVE_CLOCK}
-SELECT count(*) FROM done
-""")
+ABSORB = _outcomes("d.status IN ('pending', 'retrying')")
 
 # A process that was frozen hands its claim back as if it had never been.
 GIVE_BACK = text("""
@@ -136,33 +160,26 @@ WHERE d.project_id = blocked.project_id AND d.destination_id = blocked.id
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """A delivery to be claimed; `token` is what the claim will be known by."""
+
+    project_id: UUID
+    delivery_id: UUID
+    token: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """How one attempt ended, ready to be written."""
 
     project_id: UUID
     delivery_id: UUID
+    destination_id: UUID
     token: UUID
     number: int
     outcome: Outcome
     verdict: Verdict
     duration_ms: int
-
-    def parameters(self) -> dict[str, Any]:
-        """Return the parameters of FINISH and ABSORB."""
-        wait = self.verdict.wait
-        return {
-            "project_id": self.project_id,
-            "id": self.delivery_id,
-            "token": self.token,
-            "number": self.number,
-            "outcome": self.outcome.result,
-            "status_code": self.outcome.status_code,
-            "error": _storable(self.outcome.error),
-            "duration_ms": self.duration_ms,
-            "status": self.verdict.status,
-            "reason": self.verdict.reason,
-            "wait": wait.total_seconds() if wait else None,
-        }
 
 
 def _storable(error: str | None) -> str | None:
@@ -170,30 +187,47 @@ def _storable(error: str | None) -> str | None:
     return error and error.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
-async def claim(
-    session: Session, project_id: UUID, delivery_id: UUID, token: UUID, lease: float
-) -> Row[Any] | None:
-    """Take the delivery for one attempt and `lease` seconds; None: not due, expired, taken, or ended."""
+async def claim(session: Session, wanted: Sequence[Wanted], lease: float) -> dict[UUID, Row[Any]]:
+    """Take deliveries for one attempt each and `lease` seconds; return the taken ones by id.
+
+    Left out are those that are not due, expired, taken by another, or ended.
+    """
     parameters = {
-        "project_id": project_id,
-        "id": delivery_id,
+        "project_ids": [one.project_id for one in wanted],
+        "ids": [one.delivery_id for one in wanted],
+        "tokens": [one.token for one in wanted],
         "clock": session.clock.id,
-        "token": token,
         "lease": lease,
     }
-    return (await session.execute(CLAIM, parameters)).one_or_none()
+    return {row.id: row for row in await session.execute(CLAIM, parameters)}
 
 
-async def finish(session: Session, finished: Finished) -> bool:
-    """Write the outcome if the lease is still ours; return whether it was."""
-    return bool((await session.execute(FINISH, finished.parameters())).scalar_one())
+async def finish(session: Session, finished: Sequence[Finished]) -> set[UUID]:
+    """Write outcomes whose lease is still held; return the ids of those deliveries."""
+    return set((await session.execute(FINISH, _outcome_columns(finished))).scalars())
 
 
-async def absorb(session: Session, finished: Finished) -> bool:
-    """Write a success whose lease was lost, unless another worker has begun; return whether it could."""
-    parameters = finished.parameters()
-    del parameters["token"]
-    return bool((await session.execute(ABSORB, parameters)).scalar_one())
+async def absorb(session: Session, finished: Sequence[Finished]) -> set[UUID]:
+    """Write successes whose lease was lost, unless another worker has begun; return which it could."""
+    return set((await session.execute(ABSORB, _outcome_columns(finished))).scalars())
+
+
+def _outcome_columns(finished: Sequence[Finished]) -> dict[str, list[Any]]:
+    """Return the parameters of FINISH and ABSORB."""
+    waits = [one.verdict.wait for one in finished]
+    return {
+        "project_ids": [one.project_id for one in finished],
+        "ids": [one.delivery_id for one in finished],
+        "tokens": [one.token for one in finished],
+        "numbers": [one.number for one in finished],
+        "outcomes": [one.outcome.result for one in finished],
+        "status_codes": [one.outcome.status_code for one in finished],
+        "errors": [_storable(one.outcome.error) for one in finished],
+        "durations": [one.duration_ms for one in finished],
+        "statuses": [one.verdict.status for one in finished],
+        "reasons": [one.verdict.reason for one in finished],
+        "waits": [wait.total_seconds() if wait else None for wait in waits],
+    }
 
 
 async def give_back(session: Session, project_id: UUID, delivery_id: UUID, token: UUID) -> None:

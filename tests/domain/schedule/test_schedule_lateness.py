@@ -87,9 +87,7 @@ def test_a_slot_shifted_past_midnight_belongs_to_the_date_of_its_rule() -> None:
 
 
 def test_an_interval_excludes_dates_of_utc() -> None:
-    s = schedule.parse(
-        {"kind": "interval", "every": "daily", "exclude_dates": ["2026-11-21"]}
-    )
+    s = schedule.parse({"kind": "interval", "every": "daily", "exclude_dates": ["2026-11-21"]})
     assert schedule.excluded(s, utc("2026-11-21T23:59Z")) == "excluded"
     assert schedule.excluded(s, utc("2026-11-22T00:00Z")) is None
 

@@ -18,9 +18,7 @@ from notifier.domain.schedule import rules
 def rrule(
     rule: str, dtstart: str = "2026-11-20T09:00", timezone: str = "UTC", **more: object
 ) -> schedule.Rrule:
-    s = schedule.parse(
-        {"kind": "rrule", "rrule": rule, "dtstart": dtstart, "timezone": timezone, **more}
-    )
+    s = schedule.parse({"kind": "rrule", "rrule": rule, "dtstart": dtstart, "timezone": timezone, **more})
     assert isinstance(s, schedule.Rrule)
     return s
 

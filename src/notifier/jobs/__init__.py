@@ -11,7 +11,6 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgpack
-from arq.connections import RedisSettings
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.jobs import serialize_job
 from redis.asyncio import Redis
@@ -21,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from notifier.clock import utc_now
+from notifier.jobs.coalescing import CoalescingRedis
 
 DELIVER = "delivery.deliver"
 DELIVERY_QUEUE = "notifier:deliveries"
@@ -106,15 +106,18 @@ class Queue:
         await self.redis.aclose(close_connection_pool=True)
 
 
-def redis_settings(url: str) -> RedisSettings:
-    """Return arq's connection settings for `url`, such that a worker outlives a restart of Redis."""
-    settings = RedisSettings.from_dsn(url)
-    settings.conn_timeout = 5
-    settings.conn_retries = 60
-    settings.retry = Retry(ExponentialBackoff(cap=2, base=0.05), retries=-1)
-    # the last one is what a refused connection is: without it, the first refusal ends the worker
-    settings.retry_on_error = [RedisConnectionError, RedisTimeoutError, OSError]
-    return settings
+def connect_worker(url: str) -> CoalescingRedis:
+    """Return the connection of a worker: it outlives a restart of Redis, and coalesces the calls of jobs."""
+    redis: CoalescingRedis = CoalescingRedis.from_url(
+        url,
+        socket_connect_timeout=5,
+        retry=Retry(ExponentialBackoff(cap=2, base=0.05), retries=-1),
+        # the last one is what a refused connection is: without it, the first refusal ends the worker
+        retry_on_error=[RedisConnectionError, RedisTimeoutError, OSError],
+    )
+    redis.job_serializer = serialize
+    redis.job_deserializer = deserialize
+    return redis
 
 
 def connect(url: str) -> Queue:

@@ -1,0 +1,68 @@
+"""Claims and outcomes of many deliveries, a statement for all of them every few milliseconds.
+
+The promises stay per delivery: each has its own lease and fence, and each waits for the commit of its batch.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row
+
+from notifier.domain.delivery import Reason, Status
+from notifier.gathering import Gatherer
+from notifier.storage import claims
+from notifier.storage.claims import Finished, Wanted
+from notifier.storage.engine import Database
+
+MOST = 500
+"""Deliveries in one statement."""
+
+
+class Bookkeeping:
+    """Claims deliveries for `lease` seconds, records how they ended; waits `window` seconds for company."""
+
+    def __init__(self, database: Database, *, lease: float, window: float) -> None:
+        self._database = database
+        self._lease = lease
+        self._claims: Gatherer[Wanted, Row[Any] | None] = Gatherer(self._claim, window=window, most=MOST)
+        self._outcomes: Gatherer[Finished, bool] = Gatherer(self._record, window=window, most=MOST)
+
+    async def claim(self, project_id: UUID, delivery_id: UUID) -> Row[Any] | None:
+        """Take the delivery for one attempt; None if it is not due, expired, taken, or has ended."""
+        return await self._claims(Wanted(project_id, delivery_id, uuid4()))
+
+    async def record(self, finished: Finished) -> bool:
+        """Write the outcome behind the fence of the lease; return whether it was written."""
+        return await self._outcomes(finished)
+
+    async def give_back(self, claim: Row[Any]) -> None:
+        """Undo a claim from which nothing was sent."""
+        async with self._database.transaction() as session:
+            await claims.give_back(session, claim.project_id, claim.id, claim.lease_token)
+
+    async def _claim(self, wanted: Sequence[Wanted]) -> list[Row[Any] | None]:
+        async with self._database.transaction() as session:
+            taken = await claims.claim(session, wanted, self._lease)
+        return [_own(taken.get(one.delivery_id), one) for one in wanted]
+
+    async def _record(self, finished: Sequence[Finished]) -> list[bool]:
+        """Write outcomes; a success that comes too late is absorbed, a receiver that is gone is blocked."""
+        async with self._database.transaction() as session:
+            written = await claims.finish(session, finished)
+            late = [one for one in finished if one.delivery_id not in written and _delivered(one)]
+            if late:
+                written |= await claims.absorb(session, late)
+            for one in finished:
+                if one.delivery_id in written and one.verdict.reason is Reason.DESTINATION_GONE:
+                    await claims.block_destination(session, one.project_id, one.destination_id, "gone")
+        return [one.delivery_id in written for one in finished]
+
+
+def _own(row: Row[Any] | None, wanted: Wanted) -> Row[Any] | None:
+    """Return the row if it was claimed for this caller: two jobs may have asked for one delivery at once."""
+    return row if row is not None and row.lease_token == wanted.token else None
+
+
+def _delivered(finished: Finished) -> bool:
+    return finished.verdict.status is Status.DELIVERED

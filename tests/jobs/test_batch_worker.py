@@ -1,0 +1,110 @@
+"""Jobs are taken many at a time, each by one worker, and arq's own worker can share the queue."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from arq.constants import in_progress_key_prefix
+from arq.worker import Worker, func
+
+from notifier import jobs
+from notifier.jobs import Job
+from notifier.jobs.batch_worker import BatchWorker
+
+PROJECT = UUID(int=7)
+
+
+class Crew:
+    """Workers on one queue, and what each of them did."""
+
+    def __init__(self, redis_url: str) -> None:
+        self.redis_url = redis_url
+        self.done: Counter[str] = Counter()
+        self.running = self.most_running = 0
+
+    def worker(self, kind: type[Worker], **options: Any) -> Worker:
+        async def deliver(_ctx: dict[str, Any], _project_id: str, delivery_id: str) -> None:
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+            await asyncio.sleep(0.001)
+            self.running -= 1
+            self.done[delivery_id] += 1
+
+        options = {"burst": True, **options}
+        return kind(
+            functions=[func(deliver, name=jobs.DELIVER, max_tries=1)],
+            queue_name=jobs.DELIVERY_QUEUE,
+            redis_pool=jobs.connect_worker(self.redis_url),
+            job_serializer=jobs.serialize,
+            job_deserializer=jobs.deserialize,
+            poll_delay=0.005,
+            keep_result=0,
+            handle_signals=False,
+            **options,
+        )
+
+    async def ring(self, count: int) -> list[str]:
+        rung = [Job(PROJECT, uuid4(), 1) for _ in range(count)]
+        queue = jobs.connect(self.redis_url)
+        await queue.ring(rung)
+        await queue.aclose()
+        return [job.delivery_id.hex for job in rung]
+
+    async def keys(self) -> list[bytes]:
+        queue = jobs.connect(self.redis_url)
+        keys: list[bytes] = await queue.redis.keys("*")
+        await queue.aclose()
+        return keys
+
+
+@pytest.fixture
+def crew(redis_url: str) -> Crew:
+    """Return a crew without workers yet, on an empty queue."""
+    return Crew(redis_url)
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")  # arq's own
+@pytest.mark.parametrize(
+    "kinds",
+    [(BatchWorker,), (BatchWorker, BatchWorker), (BatchWorker, Worker)],
+    ids=["one", "two", "with arq's"],
+)
+async def test_every_job_is_run_once_and_leaves_nothing_behind(
+    crew: Crew, kinds: tuple[type[Worker], ...]
+) -> None:
+    rung = await crew.ring(500)
+    workers = [crew.worker(kind, max_jobs=50) for kind in kinds]
+    await asyncio.gather(*(worker.main() for worker in workers))
+    assert crew.done == Counter(rung)
+    for worker in workers:
+        await worker.close()
+    assert await crew.keys() == []
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_no_more_jobs_run_at_once_than_there_are_places(crew: Crew) -> None:
+    await crew.ring(100)
+    worker = crew.worker(BatchWorker, max_jobs=7)
+    await worker.main()
+    await worker.close()
+    assert crew.most_running == 7
+    assert sum(crew.done.values()) == 100
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_jobs_that_a_dead_worker_has_marked_do_not_hide_the_rest(crew: Crew) -> None:
+    queue = jobs.connect(crew.redis_url)
+    dead = await crew.ring(50)
+    for delivery_id in dead:
+        await queue.redis.set(f"{in_progress_key_prefix}{delivery_id}:1", b"1")
+    rung = await crew.ring(20)
+    worker = crew.worker(BatchWorker, max_jobs=5, burst=False)
+    running = asyncio.create_task(worker.main())
+    while crew.done.total() < len(rung):
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await worker.close()
+    await queue.aclose()
+    assert crew.done == Counter(rung)

@@ -1,0 +1,75 @@
+"""Many small waits become one, and none of them is harmed by another."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from notifier.gathering import Gatherer
+
+
+class Work:
+    """Doubles numbers, remembers its batches, and waits or fails if told to."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.error: Exception | None = None
+        self.go = asyncio.Event()
+        self.go.set()
+
+    async def __call__(self, items: Sequence[int]) -> list[int]:
+        self.batches.append(list(items))
+        await self.go.wait()
+        if self.error:
+            raise self.error
+        return [2 * item for item in items]
+
+
+async def test_calls_of_one_window_are_done_together_and_each_gets_its_own_result() -> None:
+    work = Work()
+    double = Gatherer(work, window=0.001, most=100)
+    assert await asyncio.gather(*(double(n) for n in range(10))) == [2 * n for n in range(10)]
+    assert work.batches == [list(range(10))]
+
+
+async def test_a_full_batch_does_not_wait_for_the_window() -> None:
+    work = Work()
+    double = Gatherer(work, window=60, most=4)
+    assert await asyncio.gather(*(double(n) for n in range(8))) == [2 * n for n in range(8)]
+    assert work.batches == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+async def test_one_who_is_cancelled_cancels_nobody_else() -> None:
+    work = Work()
+    work.go.clear()
+    double = Gatherer(work, window=0, most=3)
+    first, second, third = (asyncio.create_task(double(n)) for n in range(3))
+    while not work.batches:
+        await asyncio.sleep(0)
+    second.cancel()
+    work.go.set()
+    assert await asyncio.gather(first, third) == [0, 4]
+    with pytest.raises(asyncio.CancelledError):
+        await second
+
+
+async def test_an_error_of_the_batch_is_the_error_of_each() -> None:
+    work = Work()
+    work.error = ValueError("away")
+    double = Gatherer(work, window=0, most=10)
+    answers = await asyncio.gather(*(double(n) for n in range(3)), return_exceptions=True)
+    assert [str(answer) for answer in answers] == ["away"] * 3
+    work.error = None
+    assert await double(4) == 8
+
+
+async def test_a_result_comes_only_after_the_work_has_ended() -> None:
+    work = Work()
+    work.go.clear()
+    double = Gatherer(work, window=0, most=10)
+    waiting = asyncio.create_task(double(1))
+    while not work.batches:
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    work.go.set()
+    assert await waiting == 2
