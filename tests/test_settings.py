@@ -58,6 +58,22 @@ def test_a_variable_goes_before_its_file(environment: pytest.MonkeyPatch, tmp_pa
     assert Settings().port == 2
 
 
+def test_an_empty_variable_counts_as_not_set(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv(f"{PREFIX}SMTP_PORT", "")
+    environment.setenv(f"{PREFIX}SMTP_HOST", "")
+    assert (Settings().smtp_port, Settings().smtp_host) == (587, None)
+    file = tmp_path / "port"
+    file.write_text("2525")
+    environment.setenv(f"{PREFIX}SMTP_PORT_FILE", str(file))
+    assert Settings().smtp_port == 2525
+
+
+def test_an_empty_variable_is_missing_where_it_is_needed(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(f"{PREFIX}DATABASE_URL", "")
+    with pytest.raises(ValidationError, match="database_url"):
+        Settings()
+
+
 def test_lists_are_separated_by_commas(environment: pytest.MonkeyPatch) -> None:
     environment.setenv(f"{PREFIX}ALLOW_PRIVATE_DESTINATIONS", "10.0.0.0/8, fd00::/8,")
     environment.setenv(f"{PREFIX}RETRY_SCHEDULE", "1, 2.5")
@@ -75,7 +91,6 @@ def test_lists_are_separated_by_commas(environment: pytest.MonkeyPatch) -> None:
         ("BOOTSTRAP_API_KEY", "short"),
         ("BOOTSTRAP_API_KEY", "ntf_placeholder_placeholder"),
         ("DATABASE_URL", "mysql://host/name"),
-        ("DATABASE_URL", ""),
         ("REDIS_URL", "http://host"),
         ("PORT", "0"),
         ("PORT", "65536"),
@@ -104,6 +119,12 @@ def test_secrets_are_not_shown(environment: pytest.MonkeyPatch) -> None:
     shown = repr(Settings())
     assert NEEDED["SECRET_KEY"] not in shown
     assert "very_secret" not in shown
+
+
+def test_addresses_are_not_shown_since_they_hold_passwords(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(f"{PREFIX}DATABASE_URL", "postgresql://ada:hunter2@host/name")
+    environment.setenv(f"{PREFIX}REDIS_URL", "redis://:hunter3@host:6379/0")
+    assert "hunter" not in repr(Settings())
 
 
 def test_unknown_variables_are_left_alone(environment: pytest.MonkeyPatch) -> None:

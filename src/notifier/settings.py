@@ -1,7 +1,7 @@
 """All settings, in one typed class. The only reader of the environment.
 
 Every setting is an environment variable `NOTIFIER_<NAME>`, or `NOTIFIER_<NAME>_FILE` naming a file that
-holds the value (for Docker and Kubernetes secrets).
+holds the value (for Docker and Kubernetes secrets). An empty variable counts as not set.
 """
 
 import os
@@ -23,13 +23,18 @@ IPNetwork = IPv4Network | IPv6Network
 class Settings(BaseSettings):
     """Every setting with its default; the field's description is what the docs show."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
     environment: Literal["production", "embedded"] = Field(
         "production", description="`embedded` is what `notifier up` sets on its own servers."
     )
-    database_url: str = Field(description="PostgreSQL, as postgresql://user:password@host:port/database.")
-    redis_url: str = Field(description="Redis or Valkey, as redis://host:port/0, rediss:// or unix://.")
+    # Both may hold a password.
+    database_url: str = Field(
+        repr=False, description="PostgreSQL, as postgresql://user:password@host:port/database."
+    )
+    redis_url: str = Field(
+        repr=False, description="Redis or Valkey, as redis://host:port/0, rediss:// or unix://."
+    )
     secret_key: SecretStr = Field(
         min_length=32, description="At least 32 characters; encrypts the destinations' secrets. Keep it."
     )
@@ -39,7 +44,6 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port that the API listens on.")
-    public_url: str | None = Field(None, description="Address under which people reach the API.")
     log_format: Literal["json", "console"] = Field("json", description="How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 
