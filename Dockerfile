@@ -11,7 +11,7 @@ RUN ["python", "-m", "pip", "--python", "/opt/notifier/bin/python", "install", \
 
 # The project, built as a wheel and installed into a folder of its own.
 FROM libraries AS project
-COPY pyproject.toml README.md /build/
+COPY pyproject.toml README.md LICENSE /build/
 COPY alembic /build/alembic
 COPY src /build/src
 RUN ["python", "-m", "pip", "--python", "/opt/notifier/bin/python", "install", \

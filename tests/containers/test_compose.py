@@ -129,4 +129,4 @@ def test_the_image_is_built_from_listed_files_only() -> None:
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert rules[0] == "*"
     kept = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
-    assert kept == {"pyproject.toml", "README.md", "requirements/service.txt", "src", "alembic"}
+    assert kept == {"pyproject.toml", "README.md", "LICENSE", "requirements/service.txt", "src", "alembic"}
