@@ -1,17 +1,20 @@
 """When the database or Redis is away."""
 
+import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from alembic import command
 
 from notifier.pipeline.planner import SCHEDULER
-from notifier.storage import planning
+from notifier.storage import migrations, planning
 from notifier.storage.engine import Database
 from tests.api.conftest import Project, connect, new_project, running, settings_for
 from tests.api.test_bad_input import assert_problem
+from tests.storage.test_migrations import make_newer
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +65,33 @@ async def test_a_database_that_does_not_let_us_in_is_unavailable(
         assert_problem(await client.get("/v1/notifications"), 503, "unavailable")
 
 
-async def test_a_database_without_the_schema_is_not_ready(empty_database_url: str, redis_url: str) -> None:
-    async with running(settings_for(empty_database_url, redis_url)) as app, connect(app) as client:
+async def schema_of(database_url: str, redis_url: str) -> tuple[int, str]:
+    """Return what /readyz answers, and what it says of the database."""
+    async with running(settings_for(database_url, redis_url)) as app, connect(app) as client:
         ready = await client.get("/readyz")
-    assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
+    return ready.status_code, ready.json()["checks"]["database"]
+
+
+async def test_a_database_without_the_schema_is_not_ready(empty_database_url: str, redis_url: str) -> None:
+    status, said = await schema_of(empty_database_url, redis_url)
+    assert status == 503
+    assert said.startswith("wrong schema: the database has no schema")
+    assert "run `notifier migrate`" in said
+
+
+async def test_a_database_with_an_older_schema_is_not_ready(empty_database_url: str, redis_url: str) -> None:
+    await asyncio.to_thread(command.upgrade, migrations.config(empty_database_url), "0001")
+    status, said = await schema_of(empty_database_url, redis_url)
+    assert status == 503
+    assert said.startswith("wrong schema: the database has the schema 0001, this version needs ")
+    assert said.endswith("run `notifier migrate`")
+
+
+async def test_a_database_with_a_newer_schema_is_not_ready(database_url: str, redis_url: str) -> None:
+    await make_newer(database_url)
+    status, said = await schema_of(database_url, redis_url)
+    assert status == 503
+    assert said.startswith("wrong schema: the database has the schema 9999, which this version does not know")
 
 
 @pytest.fixture

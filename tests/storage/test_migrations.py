@@ -68,6 +68,22 @@ async def test_migrations_at_the_same_time_wait_for_one_another(
     assert await tables(empty_database_url) == TABLES
 
 
+async def make_newer(url: str) -> None:
+    """Have the database say that a version to come has migrated it."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    await connection.close()
+
+
+async def test_a_newer_database_is_left_alone_with_one_line(database_url: str, tmp_path: Path) -> None:
+    await make_newer(database_url)
+    migration = start_migration(environment(database_url), tmp_path)
+    said, _ = await asyncio.to_thread(migration.communicate, timeout=60)
+    assert migration.returncode == 1
+    (line,) = said.splitlines()
+    assert "install the newer version" in line
+
+
 @pytest.fixture(scope="module")
 def wheel_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder into which the package is installed from its wheel."""

@@ -3,13 +3,13 @@
 import asyncio
 
 from fastapi import APIRouter, Response
-from sqlalchemy import text
 
 from notifier.api.deps import RuntimeDep
 from notifier.api.schemas.health import Alive, Readiness
 from notifier.pipeline.planner import SCHEDULER
 from notifier.runtime import Runtime
-from notifier.storage import planning
+from notifier.storage import migrations, planning
+from notifier.storage.migrations import SchemaMismatch
 
 router = APIRouter(tags=["health"])
 
@@ -24,7 +24,8 @@ async def healthz() -> Alive:
 
 
 @router.get(
-    "/readyz", responses={503: {"model": Readiness, "description": "The database is away or not migrated."}}
+    "/readyz",
+    responses={503: {"model": Readiness, "description": "The database is away, or has another schema."}},
 )
 async def readyz(runtime: RuntimeDep, response: Response) -> Readiness:
     """Say whether requests can be served (200 or 503), and how Redis and the scheduler are.
@@ -36,7 +37,7 @@ async def readyz(runtime: RuntimeDep, response: Response) -> Readiness:
     swept = database if ready else None
     alive = isinstance(swept, float) and swept < OLDEST_SWEEP
     checks = {
-        "database": "ok" if ready else "unavailable",
+        "database": _verdict(database),
         "redis": "ok" if redis is None else "unavailable",
         "scheduler": "ok" if alive else "no recent sweep",
     }
@@ -46,10 +47,17 @@ async def readyz(runtime: RuntimeDep, response: Response) -> Readiness:
     return Readiness.model_validate({"status": status, "checks": checks, "seconds_since_sweep": swept})
 
 
+def _verdict(database: float | BaseException | None) -> str:
+    if isinstance(database, SchemaMismatch):
+        return f"wrong schema: {database}"
+    return "unavailable" if isinstance(database, BaseException) else "ok"
+
+
 async def _age_of_sweep(runtime: Runtime) -> float | None:
-    async with asyncio.timeout(PATIENCE), runtime.database.transaction() as session:
-        await session.execute(text("SELECT 1 FROM projects LIMIT 1"))
-        return await planning.age_of_beat(session, SCHEDULER)
+    async with asyncio.timeout(PATIENCE):
+        await migrations.check_schema(runtime.database)
+        async with runtime.database.transaction() as session:
+            return await planning.age_of_beat(session, SCHEDULER)
 
 
 async def _ping(runtime: Runtime) -> None:

@@ -1,11 +1,15 @@
 """Bring the database to the current schema; works from a checkout and from an installed wheel."""
 
 import asyncio
+from functools import cache
 from pathlib import Path
 
 import structlog
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import column, select, table
 from sqlalchemy.exc import DBAPIError
 
 import notifier
@@ -21,6 +25,13 @@ PACKAGE = Path(notifier.__file__).parent
 PATIENCE = 60.0
 STARTING = ("57P03", "08001", "08003", "08006")
 """What PostgreSQL says while it starts, and what a connection says that it closed on."""
+NO_SUCH_TABLE = "42P01"
+
+_REVISION = select(column("version_num")).select_from(table("alembic_version"))
+
+
+class SchemaMismatch(Exception):
+    """The database's schema is not the one that this version of the code needs; the text says what to do."""
 
 
 def location() -> Path:
@@ -40,6 +51,43 @@ def config(database_url: str) -> Config:
 async def upgrade(database_url: str) -> None:
     """Apply all migrations that are missing. Alembic runs a loop of its own, hence the thread."""
     await asyncio.to_thread(command.upgrade, config(database_url), "head")
+
+
+async def check_schema(database: Database) -> None:
+    """Raise SchemaMismatch unless the database has the schema of this version."""
+    revision = await _revision(database)
+    _refuse_newer(revision)
+    newest = _revisions()[0]
+    if revision != newest:
+        has = f"has the schema {revision}" if revision else "has no schema"
+        raise SchemaMismatch(f"the database {has}, this version needs {newest}: run `notifier migrate`")
+
+
+def _refuse_newer(revision: str | None) -> None:
+    newest, *older = _revisions()
+    if revision not in (None, newest, *older):
+        raise SchemaMismatch(
+            f"the database has the schema {revision}, which this version does not know (it needs {newest}): "
+            "install the newer version"
+        )
+
+
+async def _revision(database: Database) -> str | None:
+    """Return the revision that the database has, None before the first migration."""
+    try:
+        async with database.transaction() as session:
+            revision: str | None = (await session.execute(_REVISION)).scalar_one_or_none()
+            return revision
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != NO_SUCH_TABLE:
+            raise
+    return None
+
+
+@cache
+def _revisions() -> tuple[str, ...]:
+    """Return the revisions that come with this version, the newest first."""
+    return tuple(script.revision for script in ScriptDirectory(str(location())).walk_revisions())
 
 
 async def wait_for(database: Database, patience: float = PATIENCE) -> None:
@@ -68,6 +116,7 @@ async def _migrate(settings: Settings) -> None:
     database = Database(settings.database_url, pool_size=1)
     try:
         await wait_for(database)
+        _refuse_newer(await _revision(database))
         await upgrade(settings.database_url)
         async with database.transaction() as session:
             await access.ensure_default_project(session)
@@ -83,6 +132,6 @@ def run() -> None:
     logs.configure(log_format=settings.log_format, level=settings.log_level)
     try:
         asyncio.run(_migrate(settings))
-    except (OSError, DBAPIError) as error:
+    except (OSError, DBAPIError, CommandError, SchemaMismatch) as error:
         log.critical("migration.failed", error=str(getattr(error, "orig", error)))
         raise SystemExit(1) from error

@@ -16,7 +16,9 @@ class Alive(Output):
 class Checks(Output):
     """How each part is."""
 
-    database: Literal["ok", "unavailable"]
+    database: str = Field(
+        description="`ok`, `unavailable`, or `wrong schema: ` with what it has, what is needed, what to do."
+    )
     redis: Literal["ok", "unavailable"]
     scheduler: Literal["ok", "no recent sweep"]
 
