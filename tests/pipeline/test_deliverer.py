@@ -5,9 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from notifier.channels.base import Channel
 from notifier.channels.registry import Registry
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
+from notifier.pipeline import rescuer
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.deliverer import Deliverer, Limits
 from notifier.services import destinations, notifications, sending
@@ -459,7 +462,9 @@ async def test_an_outcome_that_can_never_be_written_is_given_up_in_the_end(house
     assert (await house.delivery()).status == "sending"
 
 
-async def test_a_kind_that_is_not_installed_any_more_is_an_unknown_attempt(house: House) -> None:
+async def test_a_kind_that_is_not_installed_any_more_is_a_failed_attempt_and_is_tried_again(
+    house: House,
+) -> None:
     planned = await house.plan_one()
     none: list[Channel] = []
     parts = house.deliverer
@@ -467,7 +472,8 @@ async def test_a_kind_that_is_not_installed_any_more_is_an_unknown_attempt(house
         parts.books, Registry(house.runtime.settings, none), parts.cipher, parts.waits, parts.limits
     )
     await bare.deliver(planned.project_id, planned.id)
-    assert (await house.delivery()).status == "retrying"
+    (attempt,) = await house.attempts()
+    assert ((await house.delivery()).status, attempt.outcome) == ("retrying", "failed")
 
 
 async def test_the_delivery_of_another_project_is_not_touched(house: House) -> None:
@@ -475,3 +481,62 @@ async def test_the_delivery_of_another_project_is_not_touched(house: House) -> N
     await house.deliverer.deliver(UUID(int=99), planned.id)
     assert (await house.delivery()).status == "pending"
     assert planned.project_id == PROJECT
+
+
+# --- what changes while a message is being sent --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "reason"),
+    [
+        ("UPDATE notifications SET deleted_at = now()", "canceled", "notification_deleted"),
+        ("UPDATE destinations SET deleted_at = now()", "canceled", "destination_deleted"),
+        ("UPDATE destinations SET blocked_at = now(), blocked_reason = 'gone'", "held", None),
+    ],
+    ids=["notification deleted", "destination deleted", "destination blocked"],
+)
+async def test_what_was_deleted_or_blocked_while_it_was_sent_is_not_tried_again(
+    house: House, change: str, status: str, reason: str | None
+) -> None:
+    await house.plan_one()
+
+    async def meanwhile(_envelope: Envelope) -> Outcome:
+        await house.sql(change)
+        return FAILED
+
+    house.puppet.script.append(meanwhile)
+    row = await house.send()
+    assert (row.status, row.reason, row.next_attempt_at) == (status, reason, None)
+    assert (row.finished_at is None) == (status == "held")
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "reason"),
+    [
+        ("UPDATE notifications SET deleted_at = now()", "canceled", "notification_deleted"),
+        ("UPDATE destinations SET deleted_at = now()", "canceled", "destination_deleted"),
+        ("UPDATE destinations SET blocked_at = now(), blocked_reason = 'gone'", "held", None),
+    ],
+    ids=["notification deleted", "destination deleted", "destination blocked"],
+)
+async def test_what_began_to_wait_in_that_very_moment_is_not_sent_either(
+    house: House, change: str, status: str, reason: str | None
+) -> None:
+    await house.plan_one()
+    await house.sql(change)
+    assert (await house.send()).status == "pending"
+    assert house.puppet.sent == []
+    await rescuer.run(house.database, house.queue)
+    row = await house.delivery()
+    assert (row.status, row.reason) == (status, reason)
+
+
+async def test_lifting_a_block_releases_what_it_held_even_past_the_next_slot(house: House) -> None:
+    planned = await house.plan_one()
+    await house.sql("UPDATE destinations SET blocked_at = now(), blocked_reason = 'gone'")
+    await rescuer.run(house.database, house.queue)
+    await house.sql("UPDATE deliveries SET expires_at = now() - interval '1 hour'")
+    async with house.context() as ctx:
+        await destinations.update(ctx, str(planned.destination_id), {"status": "active"}, revision=None)
+    await rescuer.run(house.database, house.queue)
+    assert (await house.send()).status == "delivered"

@@ -303,3 +303,13 @@ async def test_of_a_row_that_fails_half_way_nothing_is_written_but_the_failure(
     delivery = await house.delivery()
     assert (delivery.status, delivery.reason) == ("failed", "planning_error")
     assert await house.rung() == []
+
+
+async def test_a_downtime_that_made_many_slots_is_planned_in_several_transactions(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bulk_due(house, 12, ago="3 days")
+    monkeypatch.setattr(planner, "MOST_DELIVERIES", 5)
+    monkeypatch.setattr(planning, "ROWS_A_STATEMENT", 2)
+    assert await house.plan() == 12
+    assert Counter(row.status for row in await house.deliveries()) == {"missed": 36, "pending": 12}

@@ -105,13 +105,18 @@ class Deliverer:
         Channels keep their own time-outs. `seconds` is for one that does not: its lease must not end first.
         """
         try:
-            envelope = self._envelope(claim)
-            async with asyncio.timeout(seconds):
-                return await self.channels.get(claim.kind).send(envelope)
+            channel, envelope = self.channels.get(claim.kind), self._envelope(claim)
         except rendering.TemplateFailed as error:
             return Outcome.rejected(Reason.TEMPLATE_ERROR, str(error))
         except DecryptionFailed as error:
             return Outcome.rejected(Reason.DECRYPTION_ERROR, str(error))
+        except Exception as error:
+            # a bug, but nothing has left; a newer version may do better
+            log.exception("envelope.failed", delivery_id=str(claim.id), kind=claim.kind)
+            return Outcome(AttemptOutcome.FAILED, error=f"internal error: {type(error).__name__}")
+        try:
+            async with asyncio.timeout(seconds):
+                return await channel.send(envelope)
         except Exception as error:
             # a bug, so nobody knows how far it got
             log.exception("channel.failed", delivery_id=str(claim.id), kind=claim.kind)

@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 SCHEDULER = "scheduler"
 FIRST_RING = 1
+MOST_DELIVERIES = 20_000
+"""Rows for the ledger in one transaction, give or take those of one notification."""
 
 
 async def sweep(
@@ -32,17 +34,22 @@ async def sweep(
     planned = 0
     while True:
         async with database.transaction() as session:
-            taken = await _plan_batch(session, queue, batch, hold_before)
+            taken, more = await _plan_batch(session, queue, batch, hold_before)
         planned += taken
-        if taken < batch:
+        if not more:
             return planned
 
 
-async def _plan_batch(session: Session, queue: Queue | None, batch: int, hold_before: datetime | None) -> int:
-    """Plan up to `batch` notifications; the ring follows the commit, so no job precedes its row."""
+async def _plan_batch(
+    session: Session, queue: Queue | None, batch: int, hold_before: datetime | None
+) -> tuple[int, bool]:
+    """Plan up to `batch` notifications; return how many, and whether there may be more.
+
+    The ring follows the commit, so no job precedes its row.
+    """
     due = await planning.take_due(session, batch)
     moved = await planning.take_moved(session, batch)
-    plan = await _plan(session, due, moved, hold_before)
+    plan, left = await _plan(session, due, moved, hold_before)
     written = await planning.add_slots(session, plan.deliveries)
     await planning.move_on(session, plan.moves)
     await planning.count_sent(session, plan.counted)
@@ -51,22 +58,25 @@ async def _plan_batch(session: Session, queue: Queue | None, batch: int, hold_be
     jobs = [Job(project_id, delivery_id, FIRST_RING) for project_id, delivery_id in written]
     if queue is not None and jobs:
         session.after_commit(lambda: queue.ring(jobs))
-    return max(len(due), len(moved))
+    return len(due) - left, bool(left) or batch in {len(due), len(moved)}
 
 
 async def _plan(
     session: Session, due: Sequence[Row[Any]], moved: Sequence[Row[Any]], hold_before: datetime | None
-) -> Plan:
+) -> tuple[Plan, int]:
+    """Return the plan, and how many due rows are left for the next batch: downtimes make many slots."""
     plan = Plan(
         await planning.destinations_of(session, [*due, *moved]),
         await planning.exceptions_of(session, due),
         hold_before,
     )
-    for row in due:
-        _try(plan.add_due, row, plan.put_off)
     for row in moved:
         _try(plan.add_moved, row, plan.give_up)
-    return plan
+    for position, row in enumerate(due):
+        if len(plan.deliveries) >= MOST_DELIVERIES:
+            return plan, len(due) - position
+        _try(plan.add_due, row, plan.put_off)
+    return plan, 0
 
 
 def _try(add: Callable[[Row[Any]], None], row: Row[Any], put_off: Callable[[Row[Any]], None]) -> None:

@@ -14,7 +14,9 @@ from notifier.domain.delivery import Reason, Status, message_id
 from notifier.domain.schedule import Judgement, Missed, Schedule
 from notifier.storage.planning import Move, NewDelivery
 
-MOST_MISSED_LISTED = 100
+MOST_MISSED_LISTED = 24
+"""Missed slots that get rows of their own; what is older becomes one range."""
+
 UNPLANNABLE_DELAY = timedelta(hours=1)
 
 SENT = (Status.PENDING, None)

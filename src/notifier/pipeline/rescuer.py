@@ -44,7 +44,9 @@ async def break_leases(database: Database) -> int:
 
 
 async def expire(database: Database) -> int:
-    """End waiting deliveries whose next slot has begun; return how many."""
+    """End what waits in vain and what waits past its next slot; return how many of the latter."""
+    async with database.transaction() as session:
+        await rescue.settle(session, BATCH)
     async with database.transaction() as session:
         expired = await rescue.expire(session, BATCH)
     async with database.transaction() as session:

@@ -19,7 +19,10 @@ WITH wanted AS MATERIALIZED (
   SELECT d.project_id, d.id, w.token
   FROM unnest(:project_ids, :ids, :tokens) AS w (project_id, id, token)
   JOIN deliveries AS d ON d.project_id = w.project_id AND d.id = w.id
+  JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
+  LEFT JOIN notifications AS n ON n.project_id = d.project_id AND n.id = d.notification_id
   WHERE d.clock = :clock AND d.status IN ('pending', 'retrying')
+    AND n.deleted_at IS NULL AND t.deleted_at IS NULL AND t.blocked_at IS NULL
     AND d.next_attempt_at <= clock_now() AND (d.expires_at IS NULL OR clock_now() < d.expires_at)
   ORDER BY d.project_id, d.id
   FOR UPDATE OF d
@@ -63,6 +66,12 @@ NEXT_DUE = """greatest(n.anchor_at, won.finished_at) + make_interval(secs => n.d
 END = "(n.schedule->>'end_at')::timestamptz"
 
 
+FORBIDS_RETRY = """CASE WHEN n.deleted_at IS NOT NULL THEN 'notification_deleted'
+    WHEN t.deleted_at IS NOT NULL THEN 'destination_deleted'
+    WHEN t.blocked_at IS NOT NULL THEN 'blocked' END"""
+"""Why a delivery is not tried again, though its outcome would allow it: things changed while it was sent."""
+
+
 def _outcomes(fence: str) -> TextClause:
     """Return the statement that writes many outcomes to rows that pass the fence, and answers with their ids.
 
@@ -70,18 +79,27 @@ def _outcomes(fence: str) -> TextClause:
     order, so that two workers never wait for each other in a circle.
     """
     statement = text(f"""
-WITH ended AS (
+WITH given AS (
   SELECT * FROM unnest(
     :project_ids, :ids, :tokens, :numbers, :outcomes, :status_codes, :errors, :durations, :statuses, :reasons,
     :waits
-  ) AS ended (
-    project_id, id, token, number, outcome, status_code, error, duration_ms, status, reason, wait
+  ) AS given (
+    project_id, id, token, number, outcome, status_code, error, duration_ms, verdict, verdict_reason, wait
   )
+), ended AS (
+  SELECT given.*, CASE WHEN verdict = 'retrying' THEN {FORBIDS_RETRY} END AS instead
+  FROM given
+  JOIN deliveries AS d ON d.project_id = given.project_id AND d.id = given.id
+  JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
+  LEFT JOIN notifications AS n ON n.project_id = d.project_id AND n.id = d.notification_id
 ), done AS (
   UPDATE deliveries AS d
-  SET status = ended.status, reason = ended.reason, unknown_streak = 0,
-      next_attempt_at = clock_now() + make_interval(secs => ended.wait), enqueued_at = NULL,
-      finished_at = CASE WHEN ended.wait IS NULL THEN clock_now() END,
+  SET status = CASE WHEN instead IS NULL THEN verdict
+        WHEN instead = 'blocked' THEN 'held' ELSE 'canceled' END,
+      reason = CASE WHEN instead IS NULL THEN verdict_reason ELSE nullif(instead, 'blocked') END,
+      unknown_streak = 0, enqueued_at = NULL,
+      next_attempt_at = CASE WHEN instead IS NULL THEN clock_now() + make_interval(secs => ended.wait) END,
+      finished_at = CASE WHEN ended.wait IS NULL OR instead <> 'blocked' THEN clock_now() END,
       lease_token = NULL, lease_expires_at = NULL
   FROM ended
   WHERE d.project_id = ended.project_id AND d.id = ended.id AND {fence}

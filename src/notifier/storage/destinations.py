@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Row, Text, bindparam, func, insert, select, text, update
 
+from notifier.domain.delivery import Reason
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
 from notifier.storage.tables import (
@@ -140,7 +141,9 @@ async def release_held(session: Session, project_id: UUID, destination_id: UUID)
             deliveries.c.project_id == project_id,
             deliveries.c.destination_id == destination_id,
             deliveries.c.status == "held",
+            # these wait for the operator's decision
+            deliveries.c.reason.is_distinct_from(Reason.OVERDUE),
         )
-        .values(status="pending", next_attempt_at=clock_now(), enqueued_at=None)
+        .values(status="pending", next_attempt_at=clock_now(), enqueued_at=None, expires_at=None)
     )
     await session.execute(statement)

@@ -12,6 +12,8 @@ from notifier.domain.delivery import Status
 from notifier.storage.engine import Session
 from notifier.storage.tables import clock_now
 
+ROWS_A_STATEMENT = 5000
+
 TAKE_DUE = text("""
 WITH due AS MATERIALIZED (
   SELECT project_id, id, revision, schedule::text AS schedule, anchor_at, next_due_at, slots_sent
@@ -208,10 +210,12 @@ async def take_moved(session: Session, batch: int) -> Sequence[Row[Any]]:
 
 async def add_slots(session: Session, rows: Sequence[NewDelivery]) -> list[tuple[UUID, UUID]]:
     """Write `rows`; return (project id, delivery id) of those that a worker shall send now."""
-    if not rows:
-        return []
-    written = await session.execute(ADD_SLOTS, _columns(rows, NewDelivery) | {"clock": session.clock.id})
-    return [(row.project_id, row.id) for row in written if row.status == "pending"]
+    pending: list[tuple[UUID, UUID]] = []
+    for start in range(0, len(rows), ROWS_A_STATEMENT):
+        columns = _columns(rows[start : start + ROWS_A_STATEMENT], NewDelivery)
+        written = await session.execute(ADD_SLOTS, columns | {"clock": session.clock.id})
+        pending += [(row.project_id, row.id) for row in written if row.status == "pending"]
+    return pending
 
 
 async def move_on(session: Session, moves: Sequence[Move]) -> None:

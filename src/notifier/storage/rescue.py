@@ -64,6 +64,30 @@ WHERE d.project_id = late.project_id AND d.id = late.id
 RETURNING d.project_id, d.id
 """)
 
+# What began to wait in the very moment in which its destination was blocked, or either end was deleted; no
+# worker claims it. Such rows have been rung for in vain.
+SETTLE = text("""
+WITH vain AS MATERIALIZED (
+  SELECT d.project_id, d.id, n.deleted_at AS gone, t.deleted_at AS target_gone
+  FROM deliveries AS d
+  JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
+  LEFT JOIN notifications AS n ON n.project_id = d.project_id AND n.id = d.notification_id
+  WHERE d.clock = :clock AND d.status IN ('pending', 'retrying') AND d.next_attempt_at <= clock_now()
+    AND (n.deleted_at IS NOT NULL OR t.deleted_at IS NOT NULL OR t.blocked_at IS NOT NULL)
+  LIMIT :batch
+  FOR UPDATE OF d SKIP LOCKED
+)
+UPDATE deliveries AS d
+SET status = CASE WHEN gone IS NULL AND target_gone IS NULL THEN 'held' ELSE 'canceled' END,
+    reason = CASE WHEN gone IS NOT NULL THEN 'notification_deleted'
+      WHEN target_gone IS NOT NULL THEN 'destination_deleted' END,
+    finished_at = CASE WHEN gone IS NOT NULL OR target_gone IS NOT NULL THEN clock_now() END,
+    next_attempt_at = NULL, enqueued_at = NULL
+FROM vain
+WHERE d.project_id = vain.project_id AND d.id = vain.id
+RETURNING d.id
+""")
+
 UNRUNG = text("""
 SELECT project_id, id, enqueue_seq, next_attempt_at, enqueued_at IS NULL AS silent
 FROM deliveries
@@ -101,6 +125,11 @@ async def break_leases(session: Session, batch: int) -> int:
 async def expire(session: Session, batch: int) -> int:
     """End waiting deliveries whose next slot has begun; return how many."""
     return len((await session.execute(EXPIRE, {"batch": batch, "clock": session.clock.id})).all())
+
+
+async def settle(session: Session, batch: int) -> int:
+    """Hold or cancel what waits for a destination that is blocked, or for something deleted; return how many."""
+    return len((await session.execute(SETTLE, {"batch": batch, "clock": session.clock.id})).all())
 
 
 async def unrung(session: Session, batch: int, after: Row[Any] | None) -> Sequence[Row[Any]]:
