@@ -14,6 +14,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from notifier.channels import signing
+from notifier.channels.masking import masked
 from notifier.channels.webhook import ANSWER_BYTES, WebhookChannel, retry_after
 from notifier.domain.delivery import AttemptOutcome, Envelope, Reason
 from tests.channels.certificates import server_tls
@@ -98,6 +99,64 @@ async def test_every_other_status_is_a_definite_failure(
     outcome = await channel.send(to(receiver.url))
     assert (outcome.result, outcome.status_code) == (FAILED, status)
     assert outcome.error == f"HTTP {status}: no thanks"
+
+
+TOKEN = "Bearer s3cr3t-t0ken-0123456789"
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer with an error that says the request back, as debugging pages do."""
+    request = await reader.readuntil(b"\r\n\r\n")
+    said = request + json.dumps(request.decode()).encode()
+    writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: %d\r\n\r\n" % len(said) + said)
+    await writer.drain()
+
+
+@pytest.mark.parametrize("value", [TOKEN, 'say "friend" and enter', "k" * 3000, "x y"])
+async def test_what_a_receiver_says_back_of_confidential_headers_is_masked(
+    channel: WebhookChannel, value: str
+) -> None:
+    async with raw_server(echo) as port:
+        outcome = await channel.send(to(f"http://127.0.0.1:{port}/", headers={"A": value}))
+    assert outcome.status_code == 500
+    assert " a: ******** " in (outcome.error or "")
+    assert not any(part in (outcome.error or "") for part in (value, "t0ken", "friend", "kkk"))
+
+
+async def test_what_a_receiver_says_back_of_secrets_is_masked(
+    channel: WebhookChannel, receiver: HttpReceiver
+) -> None:
+    secret = signing.new_secret()
+    said = f"wrong signature for {secret}, that is {secret.removeprefix('whsec_')}"
+    receiver.always = Answer(400, body=said.encode())
+    outcome = await channel.send(to(receiver.url, secrets=(secret,)))
+    assert outcome.error == "HTTP 400: wrong signature for ********, that is ********"
+
+
+async def test_a_value_in_an_answer_that_is_not_http_is_masked(channel: WebhookChannel) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        writer.write(next(line for line in request.splitlines() if b"Bearer" in line) + b"\r\n\r\n")
+        await writer.drain()
+
+    async with raw_server(talk) as port:
+        outcome = await channel.send(to(f"http://127.0.0.1:{port}/", headers={"Authorization": TOKEN}))
+    assert outcome.result is CONNECTION_LOST
+    assert "t0ken" not in (outcome.error or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no such user", "no such user"),
+        ("abcdefghijkl", "********"),
+        ("sent abcdefghijkl twice: abcdefghijkl.", "sent ******** twice: ********."),
+        ("cut off: abcdefghi", "cut off: ********"),
+        ("", ""),
+    ],
+)
+def test_masking_finds_values_anywhere_and_those_cut_off_at_the_end(text: str, shown: str) -> None:
+    assert masked(text, ["abcdefghijkl", ""]) == shown
 
 
 async def test_410_means_that_the_destination_is_gone(

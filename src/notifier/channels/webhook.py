@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -16,6 +16,7 @@ from yarl import URL
 from notifier.channels import signing
 from notifier.channels.base import ChannelConfig, unsuccessful
 from notifier.channels.egress import Guard, watching
+from notifier.channels.masking import masked
 from notifier.channels.webhook_config import WebhookConfig
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
 from notifier.settings import Settings
@@ -70,8 +71,9 @@ class WebhookChannel:
                 if dialled.only_blocked:
                     text = f"{dialled.blocked[0]} is a private or special address"
                     return Outcome.rejected(Reason.ADDRESS_BLOCKED, text)
-                return _lost(AttemptOutcome.CONNECTION_LOST, _text(error), progress.may_have_left)
-        return _outcome(response, await _beginning(response, deadline), envelope.sent_at)
+                text = masked(_text(error), _confidential(envelope))
+                return _lost(AttemptOutcome.CONNECTION_LOST, text, progress.may_have_left)
+        return _outcome(response, await _beginning(response, deadline), envelope)
 
     async def _post(self, envelope: Envelope, progress: SimpleNamespace) -> aiohttp.ClientResponse:
         body = _body(envelope)
@@ -166,24 +168,29 @@ async def _beginning(response: aiohttp.ClientResponse, deadline: float) -> bytes
     return bytes(beginning[:ANSWER_BYTES])
 
 
-def _outcome(response: aiohttp.ClientResponse, beginning: bytes, now: datetime) -> Outcome:
+def _confidential(envelope: Envelope) -> Iterator[str]:
+    """Yield what was sent and is shown to nobody."""
+    yield from envelope.config.get("headers", {}).values()
+    for secret in envelope.secrets:
+        yield from (secret, secret.removeprefix(signing.PREFIX))
+
+
+def _outcome(response: aiohttp.ClientResponse, beginning: bytes, envelope: Envelope) -> Outcome:
     if response.status in _DELIVERED:
         return Outcome.delivered(response.status)
-    text = _answer_text(response, beginning)
+    text = _answer_text(response.status, masked(beginning.decode(errors="replace"), _confidential(envelope)))
     if response.status == _GONE:
         return Outcome.rejected(Reason.DESTINATION_GONE, text, response.status)
     failed = unsuccessful(AttemptOutcome.FAILED, text, response.status)
-    wait = retry_after(response.headers.get("retry-after"), now)
+    wait = retry_after(response.headers.get("retry-after"), envelope.sent_at)
     return Outcome(failed.result, failed.status_code, failed.error, retry_after=wait)
 
 
-def _answer_text(response: aiohttp.ClientResponse, beginning: bytes) -> str:
-    if 300 <= response.status < 400:
-        return f"HTTP {response.status}: redirects are not followed"
-    said = " ".join(
-        "".join(ch if ch.isprintable() else " " for ch in beginning.decode(errors="replace")).split()
-    )
-    return f"HTTP {response.status}: {said[:400]}" if said else f"HTTP {response.status}"
+def _answer_text(status: int, body: str) -> str:
+    if 300 <= status < 400:
+        return f"HTTP {status}: redirects are not followed"
+    said = " ".join("".join(ch if ch.isprintable() else " " for ch in body).split())
+    return f"HTTP {status}: {said[:400]}" if said else f"HTTP {status}"
 
 
 def retry_after(value: str | None, now: datetime) -> timedelta | None:
