@@ -4,13 +4,15 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import httpx
 import pytest
 from alembic import command
+from sqlalchemy.engine import make_url
 
 from notifier.pipeline.planner import SCHEDULER
-from notifier.storage import migrations, planning
+from notifier.storage import engine, migrations, planning
 from notifier.storage.engine import Database
 from tests.api.conftest import Project, connect, new_project, running, settings_for
 from tests.api.test_bad_input import assert_problem
@@ -92,6 +94,52 @@ async def test_a_database_with_a_newer_schema_is_not_ready(database_url: str, re
     status, said = await schema_of(database_url, redis_url)
     assert status == 503
     assert said.startswith("wrong schema: the database has the schema 9999, which this version does not know")
+
+
+class Line:
+    """A line to the database that can be cut without a word, as when a host vanishes."""
+
+    def __init__(self, database_url: str) -> None:
+        self._socket = f"{make_url(database_url).query['host']}/.s.PGSQL.5432"
+        self._connected = asyncio.Event()
+        self._connected.set()
+
+    def cut(self) -> None:
+        self._connected.clear()
+
+    def mend(self) -> None:
+        self._connected.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_database, to_database = await asyncio.open_unix_connection(self._socket)
+        await asyncio.gather(self._copy(reader, to_database), self._copy(from_database, writer))
+
+    async def _copy(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await source.read(65536):
+                await self._connected.wait()
+                target.write(data)
+        target.close()
+
+
+async def test_a_database_that_vanishes_is_unavailable_and_found_again(
+    database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "COMMAND_SECONDS", 0.3)
+    monkeypatch.setattr(engine, "CONNECT_SECONDS", 0.3)
+    line = Line(database_url)
+    server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = make_url(database_url).set(host="127.0.0.1", port=port, query={})
+    settings = settings_for(url.render_as_string(hide_password=False), redis_url)
+    async with server, running(settings) as app, connect(app, "ntf_any") as client:
+        assert (await client.get("/v1/notifications")).status_code == 401
+        line.cut()
+        for _ in range(2):
+            answer = await asyncio.wait_for(client.get("/v1/notifications"), 10)
+            assert_problem(answer, 503, "unavailable")
+        line.mend()
+        assert (await client.get("/v1/notifications")).status_code == 401
 
 
 @pytest.fixture

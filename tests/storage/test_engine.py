@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, insert, select
+from sqlalchemy.exc import DBAPIError
 
 from notifier.storage.engine import Database, async_url
 from notifier.storage.tables import projects
@@ -84,6 +85,13 @@ async def test_hooks_run_after_the_commit_and_the_error_of_one_ends_no_other(dat
         session.after_commit(fail)
         session.after_commit(look)
     assert seen == [1]
+
+
+async def test_an_error_of_sql_does_not_show_the_values(database: Database) -> None:
+    with pytest.raises(DBAPIError) as failed:
+        async with database.transaction() as session:
+            await session.execute(insert(projects).values(id=uuid4(), name="hush-hush", mode="no such mode"))
+    assert "hush-hush" not in str(failed.value).split("DETAIL")[0]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,10 @@ Hook = Callable[[], Awaitable[object]]
 CONNECT_SECONDS = 10
 """More than a resolver waits for an answer that was lost."""
 
+COMMAND_SECONDS = 20
+"""How long one statement's answer is waited for: more than the server's own limit, which a host that has
+vanished cannot keep."""
+
 CONNECTION_LIMITS = {
     "timezone": "UTC",
     "statement_timeout": "15s",
@@ -83,7 +87,12 @@ class Database:
             max_overflow=0,
             pool_timeout=5,
             pool_pre_ping=True,
-            connect_args={"server_settings": CONNECTION_LIMITS, "timeout": CONNECT_SECONDS},
+            hide_parameters=True,  # values of users would stand in errors, and so in logs
+            connect_args={
+                "server_settings": CONNECTION_LIMITS,
+                "timeout": CONNECT_SECONDS,
+                "command_timeout": COMMAND_SECONDS,
+            },
         )
 
     @asynccontextmanager
