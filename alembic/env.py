@@ -20,9 +20,13 @@ def database_url() -> str:
 
 
 def run(connection: Connection) -> None:
-    """Run the migrations in one transaction; fail fast rather than queue behind a long lock."""
-    connection.execute(text("SET lock_timeout = '10s'"))
+    """Run the migrations in one transaction; fail fast rather than queue behind a long lock.
+
+    Another migration is no such lock: it may take its time, and then there is nothing left to do.
+    """
+    connection.execute(text("SET lock_timeout = 0"))
     connection.execute(text(f"SELECT pg_advisory_lock({MIGRATION_LOCK})"))
+    connection.execute(text("SET lock_timeout = '10s'"))
     connection.commit()
     context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
     with context.begin_transaction():
