@@ -4,8 +4,10 @@ import asyncio
 
 import httpx
 import pytest
+from sqlalchemy import text
 
-from notifier.storage.engine import Database
+from notifier.storage import idempotency
+from notifier.storage.engine import Database, Session
 from notifier.storage.tables import idempotency_keys
 from tests.api.conftest import Create, Project
 
@@ -70,6 +72,27 @@ async def test_twenty_posts_at_once_with_one_key_do_the_work_once(client: httpx.
     assert len({one.text for one in answers}) == 1
     assert sum("idempotent-replayed" in one.headers for one in answers) == 19
     assert await count(client, "/v1/destinations") == 1
+
+
+async def test_a_repetition_does_not_wait_for_long_while_the_first_request_is_under_way(
+    client: httpx.AsyncClient, database: Database, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "PATIENCE", "100ms")
+    async with database.engine.connect() as first:
+        await idempotency.begin(Session(first), project.id, KEY["Idempotency-Key"], b"first")
+        answer = await client.post("/v1/destinations", json=HOOK, headers=KEY)
+        assert answer.status_code == 409
+        assert answer.json()["type"] == "urn:notifier:problem:idempotency-in-progress"
+        await first.rollback()
+    assert (await client.post("/v1/destinations", json=HOOK, headers=KEY)).status_code == 201
+
+
+async def test_only_the_key_is_waited_for_so_briefly(database: Database, project: Project) -> None:
+    usual = text("SHOW lock_timeout")
+    async with database.transaction() as session:
+        before = (await session.execute(usual)).scalar_one()
+        assert await idempotency.begin(session, project.id, "k", b"f") is None
+        assert (await session.execute(usual)).scalar_one() == before
 
 
 async def test_the_same_key_of_another_project_is_another_key(

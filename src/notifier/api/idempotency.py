@@ -21,7 +21,8 @@ KeyHeader = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^[\x20-\x7e]+$",
-        description="Any text of yours. A request repeated with it within 24 h is answered, not done.",
+        description="Any text of yours. A request repeated with it within 24 h is answered, not done; "
+        "409 while the first is still under way.",
     ),
 ]
 Answer = tuple[BaseModel, dict[str, str]]
