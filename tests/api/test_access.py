@@ -41,6 +41,7 @@ ADMIN = [
 READ_ONE = [
     *(("GET", f"{path}/{NOWHERE}") for path in READS),
     ("GET", f"/v1/notifications/{NOWHERE}/upcoming"),
+    ("GET", "/v1/notifications/by-external-id/plants"),
     ("GET", f"/v1/notifications/{NOWHERE}/exceptions"),
 ]
 EVERY_CALL = [

@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import update
 
 from notifier.storage.engine import Database
@@ -151,6 +153,52 @@ async def test_a_wrong_filter_is_refused(client: httpx.AsyncClient, path: str, p
     answer = await client.get(path, params=params)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == "/" + next(iter(params))
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "hint"),
+    [
+        ("/v1/notifications", "stauts", "Did you mean `status`?"),
+        ("/v1/notifications", "Limit", "Did you mean `limit`?"),
+        ("/v1/destinations", "xyz", "There are: "),
+        ("/v1/deliveries", "notification", "Did you mean `notification_id`?"),
+        ("/v1/deliveries", "a/b", "There are: "),
+        ("/v1/notifications/{id}/upcoming", "limit", "There are: count."),
+        ("/v1/notifications/{id}/exceptions", "limit", "There are: none."),
+    ],
+)
+async def test_a_parameter_that_does_not_exist_is_refused(
+    client: httpx.AsyncClient, create: Create, path: str, name: str, hint: str
+) -> None:
+    made = await create()
+    answer = await client.get(path.replace("{id}", made["id"]), params={name: "x"})
+    (problem,) = answer.json()["errors"]
+    assert (answer.status_code, problem["code"]) == (422, "unknown_parameter")
+    assert problem["pointer"] == "/" + name.replace("/", "~1")
+    assert hint in problem["detail"]
+
+
+async def test_every_list_refuses_parameters_that_it_does_not_know(
+    app: FastAPI, client: httpx.AsyncClient, create: Create
+) -> None:
+    made = await create()
+    lists = [
+        path.replace("{notification_id}", made["id"])
+        for path, methods in app.openapi()["paths"].items()
+        if path not in ("/v1/projects", "/v1/keys")  # for administrators
+        and '"next_cursor"' in json.dumps(app.openapi()["components"]["schemas"][shape(methods)])
+    ]
+    assert {*LISTS, f"/v1/notifications/{made['id']}/exceptions"} <= set(lists)
+    for path in lists:
+        answer = await client.get(path, params={"no_such": ""})
+        assert [one["code"] for one in answer.json().get("errors", [])] == ["unknown_parameter"], path
+
+
+def shape(methods: dict) -> str:
+    """Return the name of what a GET answers."""
+    answers = methods.get("get", {"responses": {}})["responses"]
+    schema = answers.get("200", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    return str(schema.get("$ref", "/Problem")).rpartition("/")[2]
 
 
 async def test_deliveries_are_found_by_what_they_are(

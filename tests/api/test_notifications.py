@@ -9,8 +9,16 @@ from tests.api.conftest import Create
 
 FIELDS = {
     *("id", "external_id", "title", "body", "data", "schedule", "destinations", "status", "next_due_at"),
-    *("last_delivered_at", "revision", "created_at", "updated_at", "pause_reason", "blocked_reason"),
-    *("paused_by", "paused_until"),
+    *(
+        "last_delivered_at",
+        "revision",
+        "created_at",
+        "updated_at",
+        "paused_at",
+        "pause_reason",
+        "blocked_reason",
+    ),
+    *("paused_by", "paused_until", "paused_at"),
 }
 TOLD = {"transitions", "warnings"}
 """What only the answer to a save tells, and only where it gave a schedule."""

@@ -1,6 +1,7 @@
 """`PUT /v1/notifications/by-external-id/{external_id}`: saying what shall be, as often as one likes."""
 
 import asyncio
+import re
 from urllib.parse import quote
 
 import httpx
@@ -146,3 +147,26 @@ async def test_an_external_id_may_be_any_text(client: httpx.AsyncClient, name: s
 async def test_an_external_id_has_its_limits(client: httpx.AsyncClient, name: str) -> None:
     put = await client.put(f"/v1/notifications/by-external-id/{quote(name, safe='')}", json=BODY)
     assert (put.status_code, put.json()["errors"][0]["pointer"]) == (422, "/external_id")
+
+
+@pytest.mark.parametrize("name", ["plants", "a/b", "ä ? #"])
+async def test_a_notification_is_found_by_its_external_id(client: httpx.AsyncClient, name: str) -> None:
+    at = f"/v1/notifications/by-external-id/{quote(name, safe='')}"
+    assert (await client.get(at)).status_code == 404
+    made = (await client.put(at, json=BODY)).json()
+    found = await client.get(at)
+    assert (found.status_code, found.headers["etag"]) == (200, '"1"')
+    assert found.json() == (await client.get(f"/v1/notifications/{made['id']}")).json()
+    await client.delete(f"/v1/notifications/{made['id']}")
+    assert (await client.get(at)).status_code == 404
+
+
+async def test_a_deleted_notification_is_told_from_one_that_never_was(client: httpx.AsyncClient) -> None:
+    made = (await client.put(AT, json=BODY)).json()
+    await client.delete(f"/v1/notifications/{made['id']}")
+    for answer in (
+        await client.get(f"/v1/notifications/{made['id']}"),
+        await client.patch(f"/v1/notifications/{made['id']}", json={"title": "x"}),
+    ):
+        assert answer.status_code == 404
+        assert re.search(r"was deleted at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\.", answer.json()["detail"])

@@ -1,14 +1,17 @@
 """What a route may ask for, as typed aliases."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from difflib import get_close_matches
 from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
+from fastapi import params as declared
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from notifier.api.schemas.common import Limit, StorableText, read_cursor
-from notifier.domain.errors import InvalidInput
+from notifier.api.schemas.common import Limit, StorableText, escape, read_cursor
+from notifier.domain.errors import FieldProblem, InvalidInput
 from notifier.pipeline import settling
 from notifier.runtime import Runtime
 from notifier.services import access
@@ -63,11 +66,33 @@ Writer = Annotated[Context, Depends(_context("write"), scope="function")]
 Admin = Annotated[Context, Depends(_context("admin"), scope="function")]
 
 
+def refuse_unknown_parameters(request: Request) -> None:
+    """Raise InvalidInput for each query parameter that the route does not declare.
+
+    A misspelt filter that is passed over would answer with rows that nobody asked for.
+    """
+    every = get_flat_params(request.scope["route"].dependant)
+    known = [one.alias for one in every if isinstance(one.field_info, declared.Query)]
+    unknown = dict.fromkeys(name for name in request.query_params if name not in known)
+    if unknown:
+        raise InvalidInput([_unknown(name, known) for name in unknown])
+
+
+def _unknown(name: str, known: Sequence[str]) -> FieldProblem:
+    near = get_close_matches(name, known, n=1)
+    hint = f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(known) or 'none'}."
+    return FieldProblem(f"/{escape(name)}", "unknown_parameter", f"No such parameter here. {hint}")
+
+
+KnownParameters = Depends(refuse_unknown_parameters)
+
+
 class Paging:
-    """Cursor and limit of a list call."""
+    """Cursor and limit of a list call, whose filters all have to be known ones."""
 
     def __init__(
         self,
+        _known: Annotated[None, KnownParameters],
         cursor: Annotated[
             StorableText | None, Query(max_length=100, description="`next_cursor` of the page before.")
         ] = None,

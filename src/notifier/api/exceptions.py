@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
-from notifier.api.deps import Reader, Writer
+from notifier.api.deps import KnownParameters, Reader, Writer
 from notifier.api.idempotency import Answer, OnceDep
 from notifier.api.problems import documented
 from notifier.api.schemas.exception import ExceptionCreate, ExceptionList, ExceptionRead
@@ -19,7 +19,7 @@ router = APIRouter(
 )
 
 
-@router.get("/upcoming")
+@router.get("/upcoming", dependencies=[KnownParameters])
 async def upcoming_slots(
     notification_id: str, ctx: Reader, count: Annotated[int, Query(ge=1, le=1000)] = 10
 ) -> UpcomingRead:
@@ -28,7 +28,7 @@ async def upcoming_slots(
     return UpcomingRead(slots=[SlotRead.model_validate(slot) for slot in found])
 
 
-@router.get("/exceptions")
+@router.get("/exceptions", dependencies=[KnownParameters])
 async def list_exceptions(notification_id: str, ctx: Reader) -> ExceptionList:
     """List the exceptions of coming slots, first slot first. Those of the past stand in the ledger."""
     rows = await exceptions.page(ctx, notification_id)

@@ -53,6 +53,16 @@ async def create(body: NotificationCreate, ctx: Writer, once: OnceDep) -> Respon
     return await once(HTTP_201_CREATED, work)
 
 
+@router.get("/by-external-id/{external_id:any_text}", responses=documented(404))
+async def get_by_external_id(
+    external_id: ExternalIdPath, ctx: Reader, response: Response
+) -> NotificationRead:
+    """Get the notification with this external id."""
+    row = await notifications.get_by_external_id(ctx, external_id)
+    response.headers.update(etag(row.revision))
+    return NotificationRead.of(row)
+
+
 @router.put(
     "/by-external-id/{external_id:any_text}",
     response_model=NotificationSaved,

@@ -11,6 +11,7 @@ from notifier import rendering
 from notifier.clock import new_id
 from notifier.domain import schedule
 from notifier.domain.delivery import Reason
+from notifier.domain.errors import NotFound
 from notifier.domain.schedule import Note, Schedule, Transition
 from notifier.services import exceptions, recipients, revisions, timing
 from notifier.services.context import Context, check_revision, parse_id
@@ -80,6 +81,14 @@ async def put(ctx: Context, external_id: str, draft: Mapping[str, Any], *, revis
 async def get(ctx: Context, notification_id: str) -> Row[Any]:
     """Return one notification. Raises NotFound."""
     return await revisions.read(ctx, parse_id(notification_id, "notification"))
+
+
+async def get_by_external_id(ctx: Context, external_id: str) -> Row[Any]:
+    """Return the notification with this external id. Raises NotFound."""
+    row = await notifications.get_by_external_id(ctx.session, ctx.project_id, external_id)
+    if row is None:
+        raise NotFound(f"No notification has the external id {external_id!r}.")
+    return row
 
 
 async def page(ctx: Context, *, filters: Mapping[str, Any], after: UUID | None, limit: int) -> Page:

@@ -16,7 +16,7 @@ async def read(ctx: Context, notification_id: UUID) -> Row[Any]:
     """Return a notification with its destinations. Raises NotFound."""
     row = await notifications.get(ctx.session, ctx.project_id, notification_id)
     if row is None:
-        raise NotFound(f"No notification has the id '{notification_id}'.")
+        raise await _not_found(ctx, notification_id)
     return row
 
 
@@ -25,9 +25,16 @@ async def lock(ctx: Context, notification_id: str, revision: int | None = None) 
     wanted = parse_id(notification_id, "notification")
     row = await notifications.lock(ctx.session, ctx.project_id, wanted)
     if row is None:
-        raise NotFound(f"No notification has the id {notification_id!r}.")
+        raise await _not_found(ctx, wanted)
     check_revision(revision, row.revision)
     return row
+
+
+async def _not_found(ctx: Context, notification_id: UUID) -> NotFound:
+    gone_at = await notifications.deleted_at(ctx.session, ctx.project_id, notification_id)
+    if gone_at is None:
+        return NotFound(f"No notification has the id '{notification_id}'.")
+    return NotFound(f"The notification '{notification_id}' was deleted at {gone_at:%Y-%m-%dT%H:%M:%SZ}.")
 
 
 async def lock_deleted(ctx: Context, notification_id: str) -> Row[Any] | None:

@@ -4,17 +4,26 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, func, insert, select, true, update
 
 from notifier.domain.delivery import CLAIMABLE, Reason, Status
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
-from notifier.storage.tables import attempts, clock_now, deliveries, destinations
+from notifier.storage.tables import (
+    attempts,
+    clock_now,
+    deliveries,
+    destinations,
+    notification_exceptions,
+    notification_revisions,
+)
 
 LATE_BY = func.extract("epoch", deliveries.c.first_attempt_at - deliveries.c.scheduled_for)
 READ = (
+    deliveries.c.project_id,
     deliveries.c.id,
     deliveries.c.notification_id,
+    deliveries.c.exception_id,
     deliveries.c.destination_id,
     deliveries.c.scheduled_for,
     deliveries.c.trigger,
@@ -40,15 +49,62 @@ async def add(session: Session, rows: Sequence[Mapping[str, Any]]) -> list[Row[A
         "status": Status.PENDING,
         "clock": session.clock.id,
     }
-    statement = insert(deliveries).values([{**row, **now} for row in rows]).returning(*READ)
-    stored = {row.id: row for row in await session.execute(statement)}
-    return [stored[row["id"]] for row in rows]
+    statement = insert(deliveries).values([{**row, **now} for row in rows])
+    await session.execute(statement)
+    wanted = [row["id"] for row in rows]
+    chosen = _chosen().where(deliveries.c.project_id == rows[0]["project_id"], deliveries.c.id.in_(wanted))
+    stored = {row.id: row for row in await session.execute(_told(chosen))}
+    return [stored[one] for one in wanted]
 
 
 async def get(session: Session, project_id: UUID, delivery_id: UUID) -> Row[Any] | None:
     """Return one delivery of the project."""
-    statement = select(*READ).where(deliveries.c.project_id == project_id, deliveries.c.id == delivery_id)
-    return (await session.execute(statement)).one_or_none()
+    chosen = _chosen().where(deliveries.c.project_id == project_id, deliveries.c.id == delivery_id)
+    return (await session.execute(_told(chosen))).one_or_none()
+
+
+def _chosen() -> Select[Any]:
+    return select(*READ)
+
+
+def _told(chosen: Select[Any]) -> Select[Any]:
+    """Return the rows of `chosen` with what they say, where they go, and how their newest attempt ended.
+
+    Everything is looked up by key for the rows that were chosen, so `chosen` has to hold the limit.
+    """
+    one, words, slot, to = (
+        chosen.subquery("chosen"),
+        notification_revisions,
+        notification_exceptions,
+        destinations,
+    )
+    of_project = one.c.project_id
+    newest = (
+        select(attempts.c.error, attempts.c.status_code)
+        .where(
+            attempts.c.project_id == of_project,
+            attempts.c.delivery_id == one.c.id,
+            attempts.c.outcome.is_not(None),
+        )
+        .order_by(attempts.c.number.desc())
+        .limit(1)
+        .lateral("newest")
+    )
+    revision = (words.c.notification_id == one.c.notification_id) & (words.c.revision == one.c.revision)
+    return (
+        select(
+            one,
+            func.coalesce(slot.c.title, words.c.title).label("title"),
+            func.jsonb_build_object("id", to.c.id, "kind", to.c.kind, "name", to.c.name).label("destination"),
+            newest.c.error.label("last_error"),
+            newest.c.status_code.label("last_status_code"),
+        )
+        .join(to, (to.c.project_id == of_project) & (to.c.id == one.c.destination_id))
+        .outerjoin(words, (words.c.project_id == of_project) & revision)
+        .outerjoin(slot, (slot.c.project_id == of_project) & (slot.c.id == one.c.exception_id))
+        .outerjoin(newest, true())
+        .order_by(one.c.id.desc())
+    )
 
 
 async def attempts_of(session: Session, project_id: UUID, delivery_id: UUID) -> Sequence[Row[Any]]:
@@ -65,8 +121,8 @@ async def page(
     session: Session, project_id: UUID, *, filters: Mapping[str, Any], after: UUID | None, limit: int
 ) -> Page:
     """Return a page of the project's deliveries, newest first; see `_conditions` for the filters."""
-    statement = select(*READ).where(deliveries.c.project_id == project_id, *_conditions(filters))
-    return await fetch_page(session, statement, key=deliveries.c.id, after=after, limit=limit)
+    chosen = _chosen().where(deliveries.c.project_id == project_id, *_conditions(filters))
+    return await fetch_page(session, chosen, key=deliveries.c.id, after=after, limit=limit, around=_told)
 
 
 def _conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:

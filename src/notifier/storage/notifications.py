@@ -101,6 +101,22 @@ async def get(session: Session, project_id: UUID, notification_id: UUID) -> Row[
     return (await session.execute(statement)).one_or_none()
 
 
+async def get_by_external_id(session: Session, project_id: UUID, external_id: str) -> Row[Any] | None:
+    """Return the notification with this external id, as `get` does."""
+    statement = _select().where(
+        notifications.c.project_id == project_id, notifications.c.external_id == external_id
+    )
+    return (await session.execute(statement)).one_or_none()
+
+
+async def deleted_at(session: Session, project_id: UUID, notification_id: UUID) -> datetime | None:
+    """Return when (UTC) a notification that is gone was deleted, None if there never was one."""
+    statement = select(notifications.c.deleted_at).where(
+        notifications.c.project_id == project_id, notifications.c.id == notification_id
+    )
+    return (await session.execute(statement)).scalar_one_or_none()
+
+
 async def lock(
     session: Session, project_id: UUID, notification_id: UUID, *, deleted: bool = False
 ) -> Row[Any] | None:

@@ -1,6 +1,6 @@
 """Keyset pages: newest first, the same cost on every page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -19,12 +19,21 @@ class Page:
 
 
 async def fetch_page(
-    session: Session, statement: Select[Any], *, key: ColumnElement[UUID], after: UUID | None, limit: int
+    session: Session,
+    statement: Select[Any],
+    *,
+    key: ColumnElement[UUID],
+    after: UUID | None,
+    limit: int,
+    around: Callable[[Select[Any]], Select[Any]] = lambda page: page,
 ) -> Page:
-    """Return up to `limit` rows in falling order of `key`, beginning below `after`."""
+    """Return up to `limit` rows in falling order of `key`, beginning below `after`.
+
+    `around` adds to the limited page what only its rows need, and keeps their order.
+    """
     if after is not None:
         statement = statement.where(key < after)
     # one row more than asked for tells whether another page follows
-    rows = (await session.execute(statement.order_by(key.desc()).limit(limit + 1))).all()
+    rows = (await session.execute(around(statement.order_by(key.desc()).limit(limit + 1)))).all()
     items = rows[:limit]
     return Page(items, items[-1].id if len(rows) > limit else None)

@@ -19,17 +19,37 @@ class AttemptRead(Output):
     error: str | None
 
 
+class DeliveryDestination(Output):
+    """Where a delivery goes."""
+
+    id: Id
+    kind: str = Field(examples=["webhook"])
+    name: str = Field(examples=["ops"])
+
+
 class DeliveryRead(Output):
     """One notification x one slot x one destination."""
 
     id: Id
     notification_id: Id | None = Field(description="Null for the test message of a destination.")
+    title: str | None = Field(
+        description="The template of the title, as the pinned revision (or an exception) has it. "
+        "Null for a test message."
+    )
     destination_id: Id
+    destination: DeliveryDestination
     scheduled_for: Instant
     trigger: Trigger
-    status: Status
+    status: Status = Field(
+        description="`pending`: waits for its turn. `sending`: an attempt runs. `retrying`: waits for the "
+        "next attempt. `held`: waits for a person or for its destination. `unknown`: nobody knows whether "
+        "it arrived. Final: `delivered`; `failed`: given up; `skipped`: nobody wanted it; `missed`: too "
+        "late; `canceled`: taken back."
+    )
     reason: str | None = Field(description="Why it ended as it did, where it was not delivered.")
     attempts_made: int
+    last_error: str | None = Field(description="What the newest attempt that has ended ran into.")
+    last_status_code: int | None = Field(description="The receiver's HTTP or SMTP code at that attempt.")
     next_attempt_at: Instant | None
     finished_at: Instant | None
     message_id: str = Field(description="The same on every attempt: receivers may drop what they have seen.")

@@ -115,6 +115,7 @@ class NotificationRead(Output):
     schedule: ScheduleOut
     destinations: list[NotificationDestination]
     status: Status
+    paused_at: Instant | None = Field(description="Since when it is paused.")
     pause_reason: str | None
     paused_by: str | None
     paused_until: Instant | None
