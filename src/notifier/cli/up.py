@@ -86,12 +86,13 @@ class Screen:
         self._console.print("[bold green]notifier is ready.[/]  Ctrl-C stops it; all data is kept.\n")
         for name, value in (
             ("Page", page + "/"),
-            ("API docs", page + "/docs"),
             ("API key", self._key_file() or "NOTIFIER_BOOTSTRAP_API_KEY"),
             ("Data, logs", str(folder.path)),
         ):
             self._console.print(f"  {name:<12}{value}", markup=False)
-        self._console.print("\nThe first notification (goes to the log):\n")
+        self._console.print(
+            "\nThe first notification (due now, to the log; told of here within a minute):\n"
+        )
         self._console.print(self._curl(page), markup=False)
         self._console.print()
 
@@ -106,5 +107,6 @@ class Screen:
     def _curl(self, page: str) -> str:
         return (
             f'curl -sS {page}/v1/notifications -H "Authorization: Bearer {self._key()}" '
-            '-H \'Content-Type: application/json\' -d \'{"title": "Water the plants", "schedule": "daily"}\''
+            """-H 'Content-Type: application/json' -d '{"title": "Water the plants", "schedule": "daily", """
+            """"start_at": "'$(date -u +%Y-%m-%dT%H:%M:%SZ)'"}'"""
         )

@@ -97,8 +97,8 @@ class Supervisor:
         end_all(self._folder.places.run, hurried=lambda: self._signals > seen)
 
     def _look_after(self, watched: Watched) -> None:
-        for line in watched.log.warnings():
-            self._say(f"{watched.child.name}: {line}")
+        for line in watched.log.news():
+            self._say(line)
         if watched.restart_at is not None:
             if clock.monotonic() >= watched.restart_at:
                 self._restart(watched)

@@ -1,0 +1,68 @@
+"""What became of each message, in one line for the terminal; in a rush, how many there were.
+
+It reads the events that the worker logs: `delivery.attempted` for each attempt, and `message.logged`, which
+tells the title of what went to the log.
+"""
+
+from collections import Counter
+from typing import Any
+
+from notifier import clock
+
+MOST_A_SECOND = 20
+TOLD = ("delivered", "failed", "retrying")
+REMEMBERED = 1000
+
+
+class DeliveryNews:
+    """Turns events into lines, `MOST_A_SECOND` of them; the others are counted and told together."""
+
+    def __init__(self) -> None:
+        self._titles: dict[str, str] = {}
+        self._second = clock.monotonic()
+        self._shown = 0
+        self._unshown: Counter[str] = Counter()
+
+    def line(self, entry: dict[str, Any]) -> str | None:
+        """Return the line for an event, None if it tells of no message or there are too many just now."""
+        if entry.get("event") == "message.logged":
+            self._remember(str(entry.get("delivery_id")), str(entry.get("title")))
+        if entry.get("event") != "delivery.attempted" or entry.get("status") not in TOLD:
+            return None
+        title = self._titles.pop(str(entry.get("delivery_id")), None)
+        self._shown += 1
+        if self._shown > MOST_A_SECOND:
+            self._unshown[entry["status"]] += 1
+            return None
+        return _printable(_sentence({"title": title, **entry}))
+
+    def summary(self) -> str | None:
+        """Return, once in a second, one line about the messages that got none of their own."""
+        if clock.monotonic() - self._second < 1:
+            return None
+        parts = [f"{self._unshown[status]} {status}" for status in TOLD if self._unshown[status]]
+        self._second, self._shown, self._unshown = clock.monotonic(), 0, Counter()
+        return "and more: " + ", ".join(parts) if parts else None
+
+    def _remember(self, delivery_id: str, title: str) -> None:
+        self._titles[delivery_id] = title
+        if len(self._titles) > REMEMBERED:
+            del self._titles[next(iter(self._titles))]
+
+
+def _sentence(entry: dict[str, Any]) -> str:
+    title, notification_id = entry.get("title"), entry.get("notification_id")
+    what = f'"{title}"' if title else f"notification {notification_id}" if notification_id else "test message"
+    line = f"{entry['status']} {what} -> {entry.get('kind')}"
+    return line if entry["status"] == "delivered" else f"{line} ({_cause(entry)})"
+
+
+def _cause(entry: dict[str, Any]) -> str:
+    cause = entry.get("error") or entry.get("reason") or entry.get("outcome")
+    wait = entry.get("retry_in_seconds")
+    return f"{cause}; next attempt in {wait:.0f} s" if wait is not None else str(cause)
+
+
+def _printable(line: str) -> str:
+    """Return the line without what could steer a terminal: titles and errors are other people's."""
+    return "".join(char if char.isprintable() else "?" for char in line)
