@@ -16,7 +16,7 @@ from notifier.domain import schedule
 from notifier.domain.schedule import zones
 from notifier.services.schedules import Slot, preview
 from notifier.settings import PREFIX, Settings
-from tests.cli.test_up import Up
+from tests.cli.test_up import Up, needs_curl
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -154,6 +154,7 @@ def test_the_zones_of_the_page_are_the_data_s() -> None:
     assert named <= set(zones.names())
 
 
+@needs_curl
 @pytest.mark.timeout(300)  # a year of deliveries, on a machine that runs the whole suite beside it
 def test_the_page_s_rehearsal_of_a_year_and_of_an_outage_works_as_it_stands_there(tmp_path: Path) -> None:
     up = Up(tmp_path / "data").await_ready()

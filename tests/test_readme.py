@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_up import Up
+from tests.cli.test_up import Up, needs_curl
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
@@ -27,6 +27,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     assert running.process.wait(30) == 0
 
 
+@needs_curl
 def test_the_readme_s_calls_all_succeed(up: Up) -> None:
     script = "\n".join(CALLS).replace("http://127.0.0.1:8000", up.url).replace(".notifier", str(up.data_dir))
     script = script.replace("curl -sS", "curl -sS --fail-with-body -w '\\n'")

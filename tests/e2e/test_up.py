@@ -12,7 +12,7 @@ import pytest
 
 from notifier.embedded import sockets
 from notifier.embedded.processes import end_all
-from tests.cli.test_up import CHILDREN, Up
+from tests.cli.test_up import CHILDREN, Up, needs_curl
 from tests.processes import until
 from tests.receivers import http_receiver
 
@@ -38,6 +38,7 @@ def paste(line: str) -> Any:
     return json.loads(done.stdout)
 
 
+@needs_curl
 @pytest.mark.timeout(300)
 async def test_the_printed_line_leads_to_a_message_and_a_restart_keeps_all(home: Path) -> None:
     up = await asyncio.to_thread(Up(home).await_ready)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from notifier.embedded import account, processes
@@ -112,10 +113,7 @@ async def test_no_folder_of_the_user_changes_its_permissions(data_dir: Path) -> 
 
 
 def user_of(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status")
-    if not status.exists():  # macOS
-        return int(subprocess.check_output(["/bin/ps", "-o", "uid=", "-p", str(pid)]))
-    return int(next(line for line in status.read_text().splitlines() if line.startswith("Uid:")).split()[2])
+    return psutil.Process(pid).uids().effective
 
 
 async def test_the_server_runs_as_its_user_or_for_root_as_a_user_without_rights(data_dir: Path) -> None:
