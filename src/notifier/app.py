@@ -21,6 +21,7 @@ from notifier.api import (
     schedules,
     test_clock,
 )
+from notifier.api.access_log import AccessLog
 from notifier.api.limits import BodyLimit
 from notifier.observability import logs
 from notifier.runtime import open_runtime
@@ -64,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(AccessLog)
     for router in ROUTERS:
         app.include_router(router)
     app.add_api_route("/", _home, include_in_schema=False)

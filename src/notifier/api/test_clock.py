@@ -8,10 +8,9 @@ from fastapi.security import HTTPAuthorizationCredentials
 from notifier.api.deps import RuntimeDep, bearer
 from notifier.api.problems import documented
 from notifier.api.schemas.test_clock import Advance, Advanced, CapturedRead
-from notifier.domain.errors import Conflict, InvalidInput
+from notifier.domain.errors import InvalidInput
 from notifier.pipeline.rehearsal import Rehearsal
 from notifier.services import access
-from notifier.storage.tables import LIVE
 
 router = APIRouter(
     prefix="/v1/test-clock", tags=["test clock"], responses=documented(400, 401, 403, 409, 422, 503)
@@ -25,8 +24,7 @@ async def _rehearsal(
     async with runtime.database.transaction() as session:
         caller, now = await access.authenticate(session, credentials.credentials if credentials else None)
         access.require(caller, "write")
-        if session.clock.id == LIVE:
-            raise Conflict("The clock of a live project cannot be moved; make a project with mode `test`.")
+        access.require_test_project(session)
     return runtime.rehearsal(caller.project_id, now)
 
 
