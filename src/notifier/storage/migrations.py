@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import column, select, table
+from sqlalchemy import String, column, select, table
 from sqlalchemy.exc import DBAPIError
 
 import notifier
@@ -27,7 +27,7 @@ STARTING = ("57P03", "08001", "08003", "08006")
 """What PostgreSQL says while it starts, and what a connection says that it closed on."""
 NO_SUCH_TABLE = "42P01"
 
-_REVISION = select(column("version_num")).select_from(table("alembic_version"))
+_REVISION = select(column("version_num", String)).select_from(table("alembic_version"))
 
 
 class SchemaMismatch(Exception):
