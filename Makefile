@@ -22,7 +22,7 @@ run: $(RUN_READY) ## Start everything here; HOST, PORT (8000) and DATA_DIR (.not
 	@$(BIN)/notifier up $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
 
 test: $(TEST_READY) ## Run the tests; needs no Docker, no root, no servers (TESTS=tests/domain for some)
-	@$(BIN)/python -m pytest -q -n auto $(TESTS)
+	@$(BIN)/python -m pytest -q -n 4 --dist worksteal $(TESTS)
 
 check: $(TEST_READY) ## Check format, lint, types, import contracts, migrations; then run the tests
 	$(BIN)/ruff format --check .

@@ -21,6 +21,7 @@ from notifier.observability import logs
 from notifier.pipeline import holder, planner, rescuer, retimer
 from notifier.runtime import Runtime, open_runtime
 from notifier.settings import Settings
+from notifier.storage.migrations import check_schema
 
 log = structlog.get_logger(__name__)
 
@@ -117,8 +118,8 @@ def _opener(
         stack = ctx["stack"] = AsyncExitStack()
         ctx["runtime"] = runtime = await stack.enter_async_context(open_runtime(settings))
         ctx["deliverer"] = runtime.deliverer()
-        # the first job shall not be the one that waits for the first connection
-        await _patiently(runtime.database.check)
+        # a process must not work on a schema it does not know; nor shall the first job wait for a connection
+        await _patiently(lambda: check_schema(runtime.database))
         if then is not None:
             await then(ctx)
 

@@ -105,11 +105,6 @@ class Database:
             await connection.commit()
         await session.run_hooks()
 
-    async def check(self) -> None:
-        """Raise unless the database answers; leaves a connection in the pool."""
-        async with self.transaction() as session:
-            await session.execute(select(1))
-
     def following(self, clock: Clock) -> "Database":
         """Return the same database, its transactions following another clock."""
         other = copy(self)

@@ -128,7 +128,7 @@ async def expire(session: Session, batch: int) -> int:
 
 
 async def settle(session: Session, batch: int) -> int:
-    """Hold or cancel what waits for a destination that is blocked, or for something deleted; return how many."""
+    """Hold what waits for a blocked destination, cancel what waits for something deleted; return how many."""
     return len((await session.execute(SETTLE, {"batch": batch, "clock": session.clock.id})).all())
 
 
