@@ -54,11 +54,13 @@ async def upgrade(database_url: str) -> None:
 
 
 async def check_schema(database: Database) -> None:
-    """Raise SchemaMismatch unless the database has the schema of this version."""
+    """Raise SchemaMismatch if the database lacks migrations of this version.
+
+    A newer schema is let pass: while an upgrade rolls out, the version before goes on working on it.
+    """
     revision = await _revision(database)
-    _refuse_newer(revision)
-    newest = _revisions()[0]
-    if revision != newest:
+    newest, *older = _revisions()
+    if revision is None or revision in older:
         has = f"has the schema {revision}" if revision else "has no schema"
         raise SchemaMismatch(f"the database {has}, this version needs {newest}: run `notifier migrate`")
 
