@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import pytest
 from benchmarks.results import RESULTS
 
+from notifier import rendering
 from notifier.api.schemas.exception import ExceptionCreate
 from notifier.domain import schedule
+from notifier.domain.delivery import TERMINAL, Reason, Status
 from notifier.domain.schedule import zones
 from notifier.services.schedules import Slot, preview
 from notifier.settings import PREFIX, Settings
@@ -36,6 +38,40 @@ def test_every_setting_is_documented_with_its_default() -> None:
 def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text())
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def rows_of_ledger(heading: str) -> dict[str, list[str]]:
+    """Return the rows of the table below a heading of the page about the ledger, by their first cell."""
+    text = (ROOT / "docs" / "ledger.md").read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
+    return {cells[0].strip(" `"): cells[1:] for cells in (line.strip("| ").split(" |") for line in lines)}
+
+
+def test_every_status_stands_in_the_page_about_the_ledger() -> None:
+    rows = rows_of_ledger("Statuses")
+    assert list(rows) == list(Status)
+    assert {name for name, cells in rows.items() if cells[-1].strip() == "yes"} == TERMINAL
+
+
+def test_every_reason_stands_in_the_page_about_the_ledger_with_a_status_that_there_is() -> None:
+    rows = rows_of_ledger("Reasons")
+    assert list(rows) == list(Reason)
+    assert {name for cells in rows.values() for name in re.findall(r"`(\w+)`", cells[0])} <= set(Status)
+
+
+def test_every_template_of_the_page_about_templates_renders() -> None:
+    page = (ROOT / "docs" / "templates.md").read_text()
+    blocks = re.findall(r"```liquid\n(.*?)```", page, re.S)
+    inline = re.findall(r"`(\{\{.*?\}\})`", page)
+    assert len(blocks + inline) == 4
+    data = {"name": "Ada", "plant": {"name": "ficus"}, "plants": []}
+    names = rendering.context(data, slot=datetime(2026, 11, 23, 8, tzinfo=UTC))
+    assert [rendering.render(one, names) for one in blocks + inline] == [
+        "Hi Ada, it is 2026-11-23.\n",
+        "ficus",
+        "you",
+        "23.11.2026",
+    ]
 
 
 SAVED_AT = datetime(2026, 11, 22, 12, tzinfo=UTC)

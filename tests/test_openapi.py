@@ -1,5 +1,6 @@
 """The OpenAPI document is whole and true, and the docs page works without the internet."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -11,8 +12,10 @@ import schemathesis
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from notifier.api.schemas.examples import EXAMPLES
+from notifier.api.schemas.examples import CREATE_EXAMPLES, EXAMPLES
+from notifier.api.schemas.notification import NotificationCreate
 from notifier.app import create_app
+from notifier.domain import schedule
 from notifier.settings import Settings
 
 NOWHERE = {"database_url": "postgresql://nowhere", "redis_url": "redis://nowhere"}
@@ -108,6 +111,24 @@ def test_every_example_is_true(name: str) -> None:
     )
     for example in EXAMPLES[name]:
         rule.validate(example)
+
+
+@pytest.mark.parametrize("name", CREATE_EXAMPLES)
+def test_every_named_body_of_a_new_notification_can_be_sent_as_it_is(name: str) -> None:
+    (media,) = OPERATIONS["POST /v1/notifications"]["requestBody"]["content"].values()
+    value = media["examples"][name]["value"]
+    jsonschema_rs.validator_for({**media["schema"], **DOCUMENT}, validate_formats=True).validate(value)
+    body = NotificationCreate.model_validate_json(json.dumps(value)).model_dump()
+    assert schedule.parse(body["schedule"])
+
+
+def test_a_summary_says_the_whole_of_it() -> None:
+    for call, summary in (
+        ("PUT /v1/notifications/by-external-id/{external_id}", "Create or replace"),
+        ("POST /v1/deliveries/held", "Release or skip what is held"),
+        ("POST /v1/notifications/{notification_id}/exceptions", "Change one coming slot"),
+    ):
+        assert OPERATIONS[call]["summary"].startswith(summary)
 
 
 @pytest.mark.parametrize("call", [call for call in OPERATIONS if "/v1/" in call])

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_up import Up, needs_curl
+from tests.servers import wait_until
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-CALLS = [block for block in BLOCKS if "curl" in block or "export KEY" in block]
+CALLS = [block for block in BLOCKS if "curl" in block or "KEY=" in block]
+FIRST, *REST = CALLS
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,9 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 
 @needs_curl
-def test_the_readme_s_calls_all_succeed(up: Up) -> None:
-    script = "\n".join(CALLS).replace("http://127.0.0.1:8000", up.url).replace(".notifier", str(up.data_dir))
+def run(up: Up, *blocks: str) -> list[dict]:
+    """Run what a reader would paste, line by line as it stands there; return the answers."""
+    script = "\n".join(blocks).replace("http://127.0.0.1:8000", up.url).replace(".notifier", str(up.data_dir))
     script = script.replace("curl -sS", "curl -sS --fail-with-body -w '\\n'")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
@@ -39,12 +42,25 @@ def test_the_readme_s_calls_all_succeed(up: Up) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [one["title"] for one in answers if "title" in one][:2] == [
-        "Water the plants",
-        "Water the {{ plant }}",
-    ]
-    assert len(answers) == 8, "three creates, the ledger, send, pause, resume, change"
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def test_the_readme_s_calls_all_succeed_and_the_first_message_arrives_within_a_minute(up: Up) -> None:
+    first, second = FIRST.split("\n\n", 1)
+    (created,) = run(up, first, second)
+    assert created["title"] == "Water the {{ plant }}"
+    wait_until(lambda: 'delivered "Water the ficus" -> log' in up.said(), 75)
+    assert "Hi Ada, it is" in (up.data_dir / "logs" / "worker.log").read_text()
+    delivery, *others = run(up, first, *REST)
+    assert (delivery["status"], delivery["attempts"][0]["outcome"]) == ("delivered", "delivered")
+    assert len(others) == 5, "a weekday schedule, send, pause, resume, change"
+
+
+def test_no_shell_takes_an_address_of_the_readme_for_a_pattern() -> None:
+    addresses = re.findall(r"(\S)http://[^\s]*\?|(\s)http://[^\s]*\?", "\n".join(CALLS))
+    assert addresses
+    assert {before for before, bare in addresses} <= {"'", '"'}
+    assert not any(bare for _, bare in addresses)
 
 
 def test_the_docs_page_that_the_readme_names_is_there(up: Up) -> None:

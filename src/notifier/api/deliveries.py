@@ -48,7 +48,7 @@ async def page(
 
 @router.post("/held")
 async def decide_held(body: HeldDecision, ctx: Writer) -> HeldDecided:
-    """Release what is held, so that it goes out now, or skip it. What a blocked destination holds stays."""
+    """Release or skip what is held. Released, it goes out now; what a blocked destination holds stays."""
     filters = body.model_dump(exclude={"action"})
     count = await deliveries.decide_held(ctx, release=body.action == "release", filters=filters)
     return HeldDecided(count=count)

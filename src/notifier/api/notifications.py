@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 from starlette.responses import JSONResponse
 from starlette.status import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED, HTTP_204_NO_CONTENT
 
@@ -12,6 +12,7 @@ from notifier.api.idempotency import Answer, OnceDep
 from notifier.api.problems import created, documented
 from notifier.api.schemas.common import AwareInstant, Id, StorableText, write_cursor
 from notifier.api.schemas.delivery import DeliveriesQueued, DeliveryRead
+from notifier.api.schemas.examples import CREATE_EXAMPLES
 from notifier.api.schemas.notification import (
     ExternalIdPath,
     NotificationCreate,
@@ -32,6 +33,8 @@ router = APIRouter(
     prefix="/v1/notifications", tags=["notifications"], responses=documented(401, 403, 422, 503)
 )
 
+NotificationDraft = Annotated[NotificationCreate, Body(openapi_examples=CREATE_EXAMPLES)]
+
 
 def _answer(saved: Saved) -> Answer:
     read = NotificationSaved.of_saved(saved)
@@ -44,7 +47,7 @@ def _answer(saved: Saved) -> Answer:
     response_model=NotificationSaved,
     responses={**created(), **documented(409)},
 )
-async def create(body: NotificationCreate, ctx: Writer, once: OnceDep) -> Response:
+async def create(body: NotificationDraft, ctx: Writer, once: OnceDep) -> Response:
     """Add a notification. It is first due one period from now, or at `start_at`."""
 
     async def work() -> Answer:
@@ -71,7 +74,7 @@ async def get_by_external_id(
 async def put(
     external_id: ExternalIdPath, body: NotificationPut, ctx: Writer, revision: IfMatch
 ) -> JSONResponse:
-    """Create the notification with this external id, or replace it as a whole; a pause stays as it is."""
+    """Create or replace the notification with this external id, as a whole; a pause stays as it is."""
     saved = await notifications.put(ctx, external_id, body.model_dump(), revision=revision)
     read, headers = _answer(saved)
     status = HTTP_201_CREATED if saved.created else HTTP_200_OK

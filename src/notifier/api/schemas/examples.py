@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fastapi.openapi.models import Example
+
 PLANTS, OPS, SENT, OTHER = (f"0199f2a4-7c1e-7b6a-9d53-0c6f5e8a4b0{n}" for n in "1234")
 NOON, LATER = "2026-11-22T12:00:00Z", "2026-11-22T12:00:00.412000Z"
 
@@ -122,6 +124,43 @@ CHECKS = {"database": "ok", "redis": "ok", "scheduler": "ok"}
 def _page(item: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"items": [item], "next_cursor": None}]
 
+
+_WEEKDAYS = ["mon", "tue", "wed", "thu", "fri"]
+CREATE_EXAMPLES: dict[str, Example] = {
+    "least": {
+        "summary": "The least: to the log, every 24 hours",
+        "value": {"title": "Water the plants", "schedule": "daily"},
+    },
+    "webhook_and_mail": {
+        "summary": "A webhook and a mail, with templates",
+        "value": {
+            **{name: NOTIFICATION[name] for name in ("external_id", "title", "body", "data", "schedule")},
+            "to": ["https://example.com/hook", "mailto:ada@example.com"],
+        },
+    },
+    "weekdays": {
+        "summary": "At nine on weekdays, whatever daylight saving does",
+        "value": {
+            "title": "Stand-up",
+            "schedule": {**CALENDAR, "frequency": "weekly", "weekdays": _WEEKDAYS, "holidays": "DE"},
+        },
+    },
+    "cron": {
+        "summary": "A crontab line",
+        "value": {
+            "title": "Rotate the logs",
+            "schedule": {"kind": "cron", "expression": "30 2 * * MON", "timezone": "Europe/Berlin"},
+        },
+    },
+    "once": {
+        "summary": "One reminder",
+        "value": {
+            "title": "Call Ada",
+            "schedule": {"kind": "once", "at": "2030-12-24T18:00", "timezone": "Europe/Berlin"},
+        },
+    },
+}
+"""Bodies of `POST /v1/notifications`, by the name under which the docs page offers them."""
 
 EXAMPLES: dict[str, list[Any]] = {
     "NotificationCreate": [
