@@ -90,9 +90,7 @@ class Screen:
             ("Data, logs", str(folder.path)),
         ):
             self._console.print(f"  {name:<12}{value}", markup=False)
-        self._console.print(
-            "\nThe first notification (due now, to the log; told of here within a minute):\n"
-        )
+        self._console.print("\nThe first notification (due now, to the log; told of here within a minute):\n")
         self._console.print(self._curl(page), markup=False)
         self._console.print()
 

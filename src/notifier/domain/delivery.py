@@ -19,7 +19,7 @@ class Trigger(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a delivery stands; see `TERMINAL`."""
+    """Where a delivery stands."""
 
     PENDING = "pending"
     SENDING = "sending"
