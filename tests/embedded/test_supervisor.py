@@ -53,7 +53,11 @@ class Running:
         arguments = [part for pair in children.items() for part in pair]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, str(data_dir), *arguments], stdout=output, cwd=ROOT
+                [sys.executable, "-c", PROGRAM, str(data_dir), *arguments],
+                stdout=output,
+                cwd=ROOT,
+                # whoever runs the tests may ignore it, as `nohup` does
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
             )
         wait_until(lambda: "running" in self.said())
         for name in children:
