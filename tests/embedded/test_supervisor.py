@@ -19,7 +19,8 @@ from tests.servers import wait_until
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it, as `nohup` does
 from pathlib import Path
 from notifier.embedded import guard
 from notifier.embedded.child import Child, Command
@@ -56,8 +57,6 @@ class Running:
                 [sys.executable, "-c", PROGRAM, str(data_dir), *arguments],
                 stdout=output,
                 cwd=ROOT,
-                # whoever runs the tests may ignore it, as `nohup` does
-                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
             )
         wait_until(lambda: "running" in self.said())
         for name in children:
