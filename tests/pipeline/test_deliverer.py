@@ -486,7 +486,7 @@ async def test_the_delivery_of_another_project_is_not_touched(house: House) -> N
 # --- what changes while a message is being sent --------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+forbidding_change = pytest.mark.parametrize(
     ("change", "status", "reason"),
     [
         ("UPDATE notifications SET deleted_at = now()", "canceled", "notification_deleted"),
@@ -495,30 +495,25 @@ async def test_the_delivery_of_another_project_is_not_touched(house: House) -> N
     ],
     ids=["notification deleted", "destination deleted", "destination blocked"],
 )
+
+
+@forbidding_change
 async def test_what_was_deleted_or_blocked_while_it_was_sent_is_not_tried_again(
     house: House, change: str, status: str, reason: str | None
 ) -> None:
     await house.plan_one()
 
-    async def meanwhile(_envelope: Envelope) -> Outcome:
+    async def changing(_envelope: Envelope) -> Outcome:
         await house.sql(change)
         return FAILED
 
-    house.puppet.script.append(meanwhile)
+    house.puppet.script.append(changing)
     row = await house.send()
     assert (row.status, row.reason, row.next_attempt_at) == (status, reason, None)
     assert (row.finished_at is None) == (status == "held")
 
 
-@pytest.mark.parametrize(
-    ("change", "status", "reason"),
-    [
-        ("UPDATE notifications SET deleted_at = now()", "canceled", "notification_deleted"),
-        ("UPDATE destinations SET deleted_at = now()", "canceled", "destination_deleted"),
-        ("UPDATE destinations SET blocked_at = now(), blocked_reason = 'gone'", "held", None),
-    ],
-    ids=["notification deleted", "destination deleted", "destination blocked"],
-)
+@forbidding_change
 async def test_what_began_to_wait_in_that_very_moment_is_not_sent_either(
     house: House, change: str, status: str, reason: str | None
 ) -> None:
