@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import aiohttp
 from yarl import URL
 
+from notifier import failpoints
 from notifier.channels import signing
 from notifier.channels.base import ChannelConfig, unsuccessful
 from notifier.channels.egress import Guard, watching
@@ -120,6 +121,7 @@ def _tracing() -> aiohttp.TraceConfig:
 
     async def mark(_session: Any, context: Any, _params: Any) -> None:
         context.trace_request_ctx.may_have_left = True
+        failpoints.reach(failpoints.REQUEST_LEFT)
 
     tracing.on_request_headers_sent.append(mark)
     return tracing

@@ -19,6 +19,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from notifier import failpoints
 from notifier.clock import utc_now
 from notifier.jobs.coalescing import CoalescingRedis
 
@@ -83,6 +84,7 @@ class Queue:
         for chunk in _chunks(jobs):
             pairs = [part for job in chunk for part in (job.id, job.payload(now_ms))]
             await self._call(RING, job_key_prefix, now_ms, JOB_LIFETIME_MS, *pairs)
+            failpoints.reach(failpoints.MID_BATCH)
 
     async def lost(self, jobs: Sequence[Job]) -> list[Job]:
         """Return those of `jobs` that no living worker is about to pick up."""

@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Row
 
-from notifier import rendering
+from notifier import failpoints, rendering
 from notifier.clock import monotonic
 from notifier.domain import schedule
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Trigger
@@ -71,10 +71,12 @@ class Deliverer:
 
     async def deliver(self, project_id: UUID, delivery_id: UUID) -> None:
         """Try one delivery once. Does nothing if it is not due, is another worker's, or has ended."""
+        failpoints.reach(failpoints.AFTER_PICK_UP)
         # 1. claim: the row says `sending` before anything leaves this process
         started, claim = await self._claim(project_id, delivery_id)
         if claim is None:
             return
+        failpoints.reach(failpoints.AFTER_CLAIM)
         # 2. send, unless this process slept for so long that its lease could end first
         age = monotonic() - started
         if age > self.limits.too_old_to_send:
@@ -82,9 +84,11 @@ class Deliverer:
             await self.books.give_back(claim)
             return
         outcome = await self._send(claim, self.limits.lease - age)
+        failpoints.reach(failpoints.BEFORE_OUTCOME)
         # 3. record, behind the fence of the lease
         finished = self._judge(claim, outcome, monotonic() - started)
         await self._record(claim, finished)
+        failpoints.reach(failpoints.AFTER_OUTCOME)
 
     async def _claim(self, project_id: UUID, delivery_id: UUID) -> tuple[float, Row[Any] | None]:
         """Return when the claim was begun (monotonic seconds), and the claim.

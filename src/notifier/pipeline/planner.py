@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Row
 
+from notifier import failpoints
 from notifier.jobs import Job, Queue
 from notifier.pipeline import resumer
 from notifier.pipeline.plans import Plan
@@ -51,14 +52,20 @@ async def _plan_batch(
     moved = await planning.take_moved(session, batch)
     plan, left = await _plan(session, due, moved, hold_before)
     written = await planning.add_slots(session, plan.deliveries)
+    failpoints.reach(failpoints.AFTER_INSERT)
     await planning.move_on(session, plan.moves)
     await planning.count_sent(session, plan.counted)
     if session.clock.id == LIVE:
         await planning.beat(session, SCHEDULER)
     jobs = [Job(project_id, delivery_id, FIRST_RING) for project_id, delivery_id in written]
     if queue is not None and jobs:
-        session.after_commit(lambda: queue.ring(jobs))
+        session.after_commit(lambda: _ring(queue, jobs))
     return len(due) - left, bool(left) or batch in {len(due), len(moved)}
+
+
+async def _ring(queue: Queue, jobs: Sequence[Job]) -> None:
+    failpoints.reach(failpoints.AFTER_COMMIT)
+    await queue.ring(jobs)
 
 
 async def _plan(

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Row
 
+from notifier import failpoints
 from notifier.domain import schedule
 from notifier.jobs import Job, Queue
 from notifier.storage import occurrences, rescue
@@ -40,7 +41,9 @@ async def run(database: Database, queue: Queue) -> Rescued:
 async def break_leases(database: Database) -> int:
     """Free what a dead worker held; return how many deliveries."""
     async with database.transaction() as session:
-        return await rescue.break_leases(session, BATCH)
+        freed = await rescue.break_leases(session, BATCH)
+        failpoints.reach(failpoints.IN_RESCUE)
+    return freed
 
 
 async def expire(database: Database) -> int:
@@ -88,6 +91,7 @@ async def _ring_again(database: Database, queue: Queue) -> int:
         lost = await _without_job(queue, waiting)
         async with database.transaction() as session:
             counted = await rescue.count_ring(session, lost)
+        failpoints.reach(failpoints.IN_RESCUE)
         await queue.ring([Job(row.project_id, row.id, row.enqueue_seq) for row in counted])
         rung += len(counted)
         if len(waiting) < BATCH:
