@@ -49,12 +49,12 @@ class Roles:
             "ALLOW_PRIVATE_DESTINATIONS": LOOPBACK,
         }
 
-    def start(self, role: str, **settings: object) -> Child:
-        """Start one process; settings are given without their prefix."""
+    def start(self, role: str, *, name: str | None = None, **settings: object) -> Child:
+        """Start one process; settings are given without their prefix. A second of a role needs a `name`."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFIER_")}
         given = {name: str(value) for name, value in {**self.settings, **settings}.items()}
         env = {**kept, **{f"NOTIFIER_{name}": value for name, value in given.items()}}
-        return Child(Command(role, (sys.executable, "-m", "notifier", role), env), self.places)
+        return Child(Command(name or role, (sys.executable, "-m", "notifier", role), env), self.places)
 
     def run(self, role: str, **settings: object) -> None:
         """Run one process to its good end."""
