@@ -7,10 +7,15 @@ HOST =
 PORT ?=
 DATA_DIR ?=
 TESTS ?=
+PART ?=
+QUICK ?=
 
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RUN_READY := $(VENV)/.ready-to-run
 TEST_READY := $(VENV)/.ready-to-test
+# The peers that we are measured against want other versions of the same libraries.
+BENCH_VENV := .bench-venv
+BENCH_READY := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench lock clean
@@ -31,14 +36,14 @@ check: $(TEST_READY) ## Check format, lint, types, import contracts, migrations;
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory test
 
-bench: $(RUN_READY) ## Measure what things cost; the figures go into benchmarks/results.json
-	@$(BIN)/python -m benchmarks.schedules
+bench: $(TEST_READY) $(BENCH_READY) ## Measure what things cost, into benchmarks/results.json (PART=due for one part; QUICK=1)
+	@$(BIN)/python -m benchmarks $(PART) $(if $(QUICK),--quick)
 
 lock: ## Rewrite the hash-pinned requirements from pyproject.toml (needs uv)
 	@requirements/lock
 
 clean: ## Remove the virtual environment and all caches; the data stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis dist build
+	rm -rf $(VENV) $(BENCH_VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis dist build
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN_READY): requirements/embedded.txt pyproject.toml
@@ -46,6 +51,12 @@ $(RUN_READY): requirements/embedded.txt pyproject.toml
 
 $(TEST_READY): requirements/dev.txt pyproject.toml
 	@$(call prepare,requirements/dev.txt,$@)
+
+$(BENCH_READY): benchmarks/peers.txt | $(TEST_READY)
+	@echo "Installing benchmarks/peers.txt ..."
+	@$(BIN)/python -m venv --clear $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers.txt
+	@touch $@
 
 # $(1): the list of exact, hashed requirements; $(2): the file that says that this is done.
 define prepare

@@ -1,1 +1,1 @@
-"""What the service costs, measured: each file is a script; `make bench` runs them all."""
+"""What the service costs, measured: `make bench` runs all parts, `make bench PART=due` one."""

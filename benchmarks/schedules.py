@@ -19,6 +19,7 @@ from typing import Any
 from cronsim import CronSim
 from dateutil import rrule as dateutil  # type: ignore[import-untyped]
 
+from benchmarks.parts import Run
 from benchmarks.results import RESULTS, keep
 from notifier.clock import utc_now
 from notifier.domain import schedule
@@ -168,6 +169,11 @@ def table(found: Sequence[Case]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
+def measure(running: Run) -> None:
+    """Measure for `make bench`."""
+    main(["--turns", str(running.pick(50, 1)), "--results", str(running.results)])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, write the results and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -179,7 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     today = utc_now().replace(hour=9, minute=0, second=0, microsecond=0, tzinfo=None)
     found = run(given.turns, today)
     rows = [row for case in found for row in figures(case)]
-    keep(given.results, "schedules", {"questions": given.turns * QUESTIONS_A_TURN, "figures": rows})
+    kept = {"questions": given.turns * QUESTIONS_A_TURN, "figures": rows}
+    keep(given.results, "schedules", kept, ("cronsim", "python-dateutil", "tzdata"))
     sys.stdout.write("\n".join(table(found)) + "\n")
 
 
