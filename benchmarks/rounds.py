@@ -1,4 +1,4 @@
-"""Figures from rounds: the contestants take turns (A B C, A B C, ...), so a busy machine slows all of them alike."""
+"""Figures from rounds: contestants take turns (A B C, A B C, ...); a busy machine slows all of them alike."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

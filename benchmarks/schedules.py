@@ -194,7 +194,7 @@ def _take_turns(case: Case, start: datetime) -> None:
     zone = "UTC" if case.rule.startswith("interval") else ZONE
     asked = [start + n * STRIDE for n in range(QUESTIONS_A_TURN)]
     answers = {tuple(_naive(one.time(at), zone) for at in asked) for one in case.contestants}
-    assert len(answers) == 1, f"{case.rule}, begun {case.began}, after {start}: {answers}"  # noqa: S101
+    assert len(answers) == 1, f"{case.rule}, begun {case.began}, after {start}: {answers}"
 
 
 def _percentiles(one: Contestant) -> list[float]:

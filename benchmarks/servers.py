@@ -78,7 +78,7 @@ class Servers:
         redis_url: str | None = None,
         **settings: object,
     ) -> Child:
-        """Start a process of the service, told what `notifier up` tells it; `settings` without their prefix."""
+        """Start a process of the service as `notifier up` does; `settings` are named without their prefix."""
         urls = {"DATABASE_URL": self.database_url(database), "REDIS_URL": redis_url or self.redis_url()}
         given = {**AS_SHIPPED, **urls, **settings}
         env = {f"NOTIFIER_{key}": str(value) for key, value in given.items()}
@@ -124,7 +124,7 @@ class Servers:
 
 @contextmanager
 def open_servers() -> Iterator[Servers]:
-    """Yield running servers with their data on disk; all that was started ends, even if this process is killed.
+    """Yield running servers with their data on disk; all ends with this process, even if it is killed.
 
     BENCH_DIR says where the data goes; /tmp may well be kept in memory, where fsync costs nothing.
     """
@@ -143,7 +143,7 @@ def open_servers() -> Iterator[Servers]:
 def wait_until(
     condition: Callable[[], object], seconds: float = 60.0, what: str = "", of: Child | None = None
 ) -> None:
-    """Return as soon as the condition holds; raises AssertionError if it does not in time, or if `of` ends."""
+    """Return as soon as the condition holds; raises AssertionError if it is late, or if `of` ends."""
     deadline = time.monotonic() + seconds
     while not condition():
         if of and of.exit_code() is not None:
