@@ -9,6 +9,7 @@ from notifier.storage.tables.columns import LIVE, clock_now, metadata
 from notifier.storage.tables.ledger import attempts, deliveries, heartbeats
 from notifier.storage.tables.notifications import (
     destinations,
+    event_subscriptions,
     notification_destinations,
     notification_exceptions,
     notification_revisions,
@@ -22,6 +23,7 @@ __all__ = [
     "clock_now",
     "deliveries",
     "destinations",
+    "event_subscriptions",
     "heartbeats",
     "idempotency_keys",
     "metadata",

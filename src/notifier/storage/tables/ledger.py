@@ -1,6 +1,7 @@
 """The ledger: deliveries and their attempts; and who is alive."""
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from notifier.storage.tables.columns import clock, created_at, instant, metadata
 
@@ -22,7 +24,7 @@ deliveries = Table(
     metadata,
     Column("project_id", Uuid, ForeignKey("projects.id"), nullable=False),
     Column("id", Uuid, nullable=False),
-    # both are null for the test message of a destination
+    # both are null for the test message of a destination, and for an event
     Column("notification_id", Uuid),
     Column("revision", Integer),
     Column("destination_id", Uuid, nullable=False),
@@ -34,6 +36,12 @@ deliveries = Table(
     instant("range_end"),
     # what rewords this slot
     Column("exception_id", Uuid),
+    # what an event says: type, timestamp, data; written by triggers that the migrations make
+    Column("event", JSONB),
+    # whether somebody is to hear of it when it is delivered
+    Column("watched", Boolean, nullable=False, server_default=text("false")),
+    # the delivery that a replay repeats: the first of all, where replays are replayed; it may be gone by now
+    Column("replay_of", Uuid),
     # when the next slot begins: no attempt starts after it
     instant("expires_at"),
     Column("status", Text, nullable=False),
@@ -75,7 +83,8 @@ deliveries = Table(
         " 'delivered', 'failed', 'skipped', 'missed', 'canceled')",
         name="status",
     ),
-    CheckConstraint("trigger IN ('schedule', 'manual', 'replay', 'test')", name="trigger"),
+    CheckConstraint("trigger IN ('schedule', 'manual', 'replay', 'test', 'event')", name="trigger"),
+    CheckConstraint("(trigger = 'event') = (event IS NOT NULL)", name="event"),
     CheckConstraint("(status = 'sending') = (lease_token IS NOT NULL)", name="lease"),
 )
 Index(
@@ -86,6 +95,38 @@ Index(
     deliveries.c.scheduled_for,
     unique=True,
     postgresql_where=text("trigger = 'schedule'"),
+)
+# however often somebody asks at once: one replay of a delivery is open at a time
+Index(
+    "uq_deliveries_open_replay",
+    deliveries.c.project_id,
+    deliveries.c.replay_of,
+    unique=True,
+    postgresql_where=text(
+        "replay_of IS NOT NULL AND status IN ('pending', 'sending', 'retrying', 'held', 'unknown')"
+    ),
+)
+Index(
+    "ix_deliveries_replays",
+    deliveries.c.project_id,
+    deliveries.c.replay_of,
+    postgresql_where=text("replay_of IS NOT NULL"),
+)
+# what people look for and decide about: a small part of the ledger
+Index(
+    "ix_deliveries_open_ends",
+    deliveries.c.project_id,
+    deliveries.c.status,
+    deliveries.c.id,
+    postgresql_where=text("status IN ('failed', 'held', 'unknown')"),
+)
+Index(
+    "uq_deliveries_event",
+    deliveries.c.project_id,
+    deliveries.c.destination_id,
+    deliveries.c.message_id,
+    unique=True,
+    postgresql_where=text("trigger = 'event'"),
 )
 Index(
     "ix_deliveries_waiting",

@@ -4,6 +4,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Computed,
+    Float,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -41,19 +42,48 @@ destinations = Table(
     Column("sealed_config", LargeBinary),
     Column("fingerprint", Text, nullable=False),
     Column("secrets", ARRAY(LargeBinary), nullable=False, server_default=text("'{}'")),
+    # what follows an attempt whose outcome nobody knows
+    Column("on_unknown", Text, nullable=False, server_default=text("'retry'")),
+    # seconds between tries; the service's where there are none
+    Column("retry_schedule", ARRAY(Float)),
     Column("revision", Integer, nullable=False, server_default=text("1")),
+    # since when every attempt has failed, and how many deliveries that concerned: counted up to a limit, so
+    # that the row is seldom written
+    instant("failing_since"),
+    Column("failed_deliveries", SmallInteger, nullable=False, server_default=text("0")),
     instant("blocked_at"),
     Column("blocked_reason", Text),
     instant("deleted_at"),
     instant("updated_at", nullable=False),
     created_at(),
     PrimaryKeyConstraint("project_id", "id"),
+    CheckConstraint("on_unknown IN ('retry', 'hold')", name="on_unknown"),
+)
+Index(
+    "ix_destinations_failing",
+    destinations.c.failing_since,
+    postgresql_where=text("failing_since IS NOT NULL AND blocked_at IS NULL"),
 )
 Index(
     "ix_destinations_fingerprint",
     destinations.c.project_id,
     destinations.c.fingerprint,
     postgresql_where=destinations.c.deleted_at.is_(None),
+)
+
+# which destinations hear of which events of the project
+event_subscriptions = Table(
+    "event_subscriptions",
+    metadata,
+    Column("project_id", Uuid, nullable=False),
+    Column("destination_id", Uuid, nullable=False),
+    Column("types", ARRAY(Text), nullable=False),
+    PrimaryKeyConstraint("project_id", "destination_id"),
+    ForeignKeyConstraint(
+        ["project_id", "destination_id"],
+        ["destinations.project_id", "destinations.id"],
+        name="fk_event_subscriptions_destination",
+    ),
 )
 
 notifications = Table(
