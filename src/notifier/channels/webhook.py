@@ -128,6 +128,9 @@ def _tracing() -> aiohttp.TraceConfig:
 
 
 def _body(envelope: Envelope) -> str:
+    if envelope.event is not None:
+        message = {name: envelope.event[name] for name in ("type", "timestamp", "data")}
+        return json.dumps(message, separators=(",", ":"))
     data = {
         "notification_id": str(envelope.notification_id) if envelope.notification_id else None,
         "delivery_id": str(envelope.delivery_id),

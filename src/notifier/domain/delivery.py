@@ -16,6 +16,7 @@ class Trigger(StrEnum):
     MANUAL = "manual"
     REPLAY = "replay"
     TEST = "test"
+    EVENT = "event"
 
 
 class Status(StrEnum):
@@ -41,7 +42,7 @@ CLAIMABLE = frozenset({Status.PENDING, Status.RETRYING})
 
 
 class Reason(StrEnum):
-    """Why a delivery ended as it did (delivered ones have none)."""
+    """Why a delivery ended as it did (of those that were delivered, only the decided ones have one)."""
 
     RETRIES_EXHAUSTED = "retries_exhausted"
     NEXT_SLOT_REACHED = "next_slot_reached"
@@ -52,6 +53,7 @@ class Reason(StrEnum):
     DECRYPTION_ERROR = "decryption_error"
     POISON = "poison"
     PLANNING_ERROR = "planning_error"
+    DECIDED = "decided"
     OVERDUE = "overdue"
     PAUSED = "paused"
     EXCLUDED = "excluded"
@@ -109,7 +111,8 @@ class Envelope:
 
     `message_id` is the same on every attempt of a delivery. `secrets` holds the destination's signing
     secrets, newest first (empty where the kind has none). `late_by` is the time from `scheduled_for`
-    to the first claim. Instants are UTC.
+    to the first claim. `event` is set where the project is told of something: its `type`, `timestamp` and
+    `data`. Instants are UTC.
     """
 
     delivery_id: UUID
@@ -126,12 +129,21 @@ class Envelope:
     kind: str
     config: Mapping[str, Any]
     secrets: tuple[str, ...] = ()
+    event: Mapping[str, Any] | None = None
+
+
+class Decision(StrEnum):
+    """What a person makes of an `unknown` delivery: it arrived, it did not, or it is to be sent again."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    RETRY = "retry"
 
 
 def message_id(source: UUID, destination_id: UUID, scheduled_for: datetime) -> str:
     """Return the id of a message: the same on every attempt, and again after a restore.
 
-    `source` is the notification, or the destination itself for its test message.
+    `source` is the notification; the destination itself for its test message; a replay that is a new message.
     """
     moment = scheduled_for.astimezone(UTC).isoformat(timespec="microseconds")
     digest = hashlib.sha256(f"{source}/{destination_id}/{moment}".encode()).hexdigest()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from notifier.domain.delivery import AttemptOutcome, Outcome, Reason, Status
+from notifier.domain.delivery import AMBIGUOUS, AttemptOutcome, Outcome, Reason, Status
 
 JITTER = 0.2
 LEAST_WAIT_WHEN_OVERLOADED = timedelta(seconds=60)
@@ -28,16 +28,20 @@ def decide(
     expires_at: datetime | None,
     waits: tuple[timedelta, ...],
     jitter: float,
+    hold_unknown: bool = False,
 ) -> Verdict:
     """Return what follows `outcome`.
 
     `attempts_made` counts this attempt. `expires_at` is when the next slot begins (UTC), None if none does.
     `waits` holds the wait before the second try, the third, and so on. `jitter` is in -1..1.
+    With `hold_unknown` a message that may have arrived is not sent again: a person decides.
     """
     if outcome.result is AttemptOutcome.DELIVERED:
         return Verdict(Status.DELIVERED)
     if outcome.result is AttemptOutcome.REJECTED:
         return Verdict(Status.FAILED, outcome.reason)
+    if hold_unknown and outcome.result in AMBIGUOUS:
+        return Verdict(Status.UNKNOWN)
     if attempts_made > len(waits):
         return Verdict(Status.FAILED, Reason.RETRIES_EXHAUSTED)
     wait = _wait(outcome, waits[attempts_made - 1], jitter)

@@ -20,6 +20,7 @@ from notifier.clock import monotonic
 from notifier.domain import schedule
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Trigger
 from notifier.domain.retry import Verdict, decide
+from notifier.pipeline import events
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.storage.claims import Finished
 from notifier.storage.encryption import Cipher, DecryptionFailed
@@ -143,6 +144,7 @@ class Deliverer:
             kind=claim.kind,
             config=self._config(claim),
             secrets=tuple(self.cipher.decrypt(secret) for secret in claim.secrets),
+            event=claim.event,
         )
 
     def _config(self, claim: Row[Any]) -> dict[str, Any]:
@@ -154,6 +156,8 @@ class Deliverer:
 
     def _words(self, claim: Row[Any]) -> tuple[str, str, dict[str, Any]]:
         """Return title, body and data of the message, from the revision that the delivery pins."""
+        if claim.event is not None:
+            return *events.words(claim.event, claim.newest_title), {}
         if claim.notification_id is None:
             return TEST_TITLE, TEST_BODY.format(name=claim.destination_name), {}
         names = rendering.context(
@@ -173,8 +177,9 @@ class Deliverer:
             attempts_made=claim.attempts_made,
             now=claim.claimed_at + timedelta(seconds=elapsed),
             expires_at=claim.expires_at,
-            waits=() if claim.trigger == Trigger.TEST else self.waits,
+            waits=self._waits(claim),
             jitter=random.uniform(-1, 1),  # noqa: S311 - spreads load, hides nothing
+            hold_unknown=claim.on_unknown == "hold",
         )
         return Finished(
             claim.project_id,
@@ -186,6 +191,14 @@ class Deliverer:
             verdict,
             int(elapsed * 1000),
         )
+
+    def _waits(self, claim: Row[Any]) -> tuple[timedelta, ...]:
+        """Return the waits between tries: the destination's own, else the service's; a test has none."""
+        if claim.trigger == Trigger.TEST:
+            return ()
+        if claim.retry_schedule is None:
+            return self.waits
+        return tuple(timedelta(seconds=wait) for wait in claim.retry_schedule)
 
     async def _record(self, claim: Row[Any], finished: Finished) -> None:
         """Write the outcome, again and again while the database is away: it must not become a duplicate."""

@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, Float, Integer, Row, Text, TextClause, Uuid, bindp
 from notifier.domain.delivery import Outcome
 from notifier.domain.retry import Verdict
 from notifier.storage.engine import Session
+from notifier.storage.health import FEEL
 
 # 1. take the rows that nobody else has; 2. write the attempts; 3. read all that the sends need. The rows are
 # locked in one order, so that two workers never wait for each other in a circle; and waited for, because a
@@ -30,7 +31,10 @@ WITH wanted AS MATERIALIZED (
   UPDATE deliveries AS d
   SET status = 'sending', attempts_made = attempts_made + 1, next_attempt_at = NULL,
       lease_token = wanted.token, lease_expires_at = clock_now() + make_interval(secs => :lease),
-      first_attempt_at = coalesce(first_attempt_at, clock_now())
+      first_attempt_at = coalesce(first_attempt_at, clock_now()),
+      watched = d.project_id IN (
+        SELECT s.project_id FROM event_subscriptions AS s WHERE 'delivery.delivered' = ANY (s.types)
+      )
   FROM wanted
   WHERE d.project_id = wanted.project_id AND d.id = wanted.id
   RETURNING d.*
@@ -41,13 +45,14 @@ WITH wanted AS MATERIALIZED (
 SELECT
   claimed.project_id, claimed.id, claimed.notification_id, claimed.destination_id, claimed.trigger,
   claimed.scheduled_for, claimed.expires_at, claimed.message_id, claimed.attempts_made,
-  claimed.lease_token, claimed.first_attempt_at, clock_now() AS claimed_at,
+  claimed.lease_token, claimed.first_attempt_at, clock_now() AS claimed_at, claimed.event,
   coalesce(x.title, r.title) AS title, coalesce(x.body, r.body) AS body, r.data, r.schedule::text AS schedule,
-  n.external_id,
-  d.kind, d.name AS destination_name, d.config, d.sealed_config, d.secrets
+  n.external_id, n.title AS newest_title,
+  d.kind, d.name AS destination_name, d.config, d.sealed_config, d.secrets, d.retry_schedule, d.on_unknown
 FROM claimed
 JOIN destinations AS d ON d.project_id = claimed.project_id AND d.id = claimed.destination_id
-LEFT JOIN notifications AS n ON n.project_id = claimed.project_id AND n.id = claimed.notification_id
+LEFT JOIN notifications AS n ON n.project_id = claimed.project_id
+  AND n.id = coalesce(claimed.notification_id, (claimed.event->'data'->>'notification_id')::uuid)
 LEFT JOIN notification_revisions AS r ON r.project_id = claimed.project_id
   AND r.notification_id = claimed.notification_id AND r.revision = claimed.revision
 LEFT JOIN notification_exceptions AS x ON x.project_id = claimed.project_id AND x.id = claimed.exception_id
@@ -76,7 +81,7 @@ def _outcomes(fence: str) -> TextClause:
     """Return the statement that writes many outcomes to rows that pass the fence, and answers with their ids.
 
     1. the deliveries; 2. their attempts; 3. the notifications of those that were delivered, locked in one
-    order, so that two workers never wait for each other in a circle.
+    order, so that two workers never wait for each other in a circle; 4. their destinations, likewise.
     """
     statement = text(f"""
 WITH given AS (
@@ -87,7 +92,8 @@ WITH given AS (
     project_id, id, token, number, outcome, status_code, error, duration_ms, verdict, verdict_reason, wait
   )
 ), ended AS (
-  SELECT given.*, CASE WHEN verdict = 'retrying' THEN {FORBIDS_RETRY} END AS instead
+  SELECT given.*, t.failing_since, t.failed_deliveries AS counted,
+    CASE WHEN verdict = 'retrying' THEN {FORBIDS_RETRY} END AS instead
   FROM given
   JOIN deliveries AS d ON d.project_id = given.project_id AND d.id = given.id
   JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
@@ -99,12 +105,14 @@ WITH given AS (
       reason = CASE WHEN instead IS NULL THEN verdict_reason ELSE nullif(instead, 'blocked') END,
       unknown_streak = 0, enqueued_at = NULL,
       next_attempt_at = CASE WHEN instead IS NULL THEN clock_now() + make_interval(secs => ended.wait) END,
-      finished_at = CASE WHEN ended.wait IS NULL OR instead <> 'blocked' THEN clock_now() END,
+      finished_at = CASE WHEN verdict <> 'unknown' AND (ended.wait IS NULL OR instead <> 'blocked')
+        THEN clock_now() END,
       lease_token = NULL, lease_expires_at = NULL
   FROM ended
   WHERE d.project_id = ended.project_id AND d.id = ended.id AND {fence}
   RETURNING d.project_id, d.id, d.notification_id, d.revision, d.trigger, d.scheduled_for, d.status,
-    d.finished_at, ended.number, ended.outcome, ended.status_code, ended.error, ended.duration_ms
+    d.finished_at, d.destination_id, ended.number, ended.outcome, ended.status_code, ended.error,
+    ended.duration_ms, ended.verdict_reason, ended.failing_since, ended.counted
 ), attempt AS (
   UPDATE attempts AS a
   SET outcome = done.outcome, status_code = done.status_code, error = done.error,
@@ -133,7 +141,7 @@ WITH given AS (
       completed_at = CASE WHEN {MOVES} AND {NEXT_DUE} > {END} THEN clock_now() ELSE n.completed_at END
   FROM won JOIN locked ON locked.project_id = won.project_id AND locked.id = won.notification_id
   WHERE n.project_id = locked.project_id AND n.id = locked.id
-)
+), {FEEL}
 SELECT id FROM done
 """)
     types = {"project_ids": Uuid, "ids": Uuid, "tokens": Uuid, "waits": Float}
@@ -145,7 +153,7 @@ SELECT id FROM done
 FINISH = _outcomes("d.status = 'sending' AND d.lease_token = ended.token")
 
 # The lease was lost while the message went out: better to take the success than to send again.
-ABSORB = _outcomes("d.status IN ('pending', 'retrying')")
+ABSORB = _outcomes("d.status IN ('pending', 'retrying', 'held', 'unknown')")
 
 # A process that was frozen hands its claim back as if it had never been.
 GIVE_BACK = text("""
