@@ -87,12 +87,13 @@ deliveries = Table(
     CheckConstraint("(trigger = 'event') = (event IS NOT NULL)", name="event"),
     CheckConstraint("(status = 'sending') = (lease_token IS NOT NULL)", name="lease"),
 )
+# the instant first: new slots are written side by side, wherever in the project their notifications are
 Index(
     "uq_deliveries_slot",
     deliveries.c.project_id,
+    deliveries.c.scheduled_for,
     deliveries.c.notification_id,
     deliveries.c.destination_id,
-    deliveries.c.scheduled_for,
     unique=True,
     postgresql_where=text("trigger = 'schedule'"),
 )
@@ -127,6 +128,13 @@ Index(
     deliveries.c.message_id,
     unique=True,
     postgresql_where=text("trigger = 'event'"),
+)
+# for the check that nothing refers to an exception that goes
+Index(
+    "ix_deliveries_of_exception",
+    deliveries.c.project_id,
+    deliveries.c.exception_id,
+    postgresql_where=deliveries.c.exception_id.is_not(None),
 )
 Index(
     "ix_deliveries_waiting",

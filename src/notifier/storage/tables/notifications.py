@@ -140,6 +140,11 @@ Index(
     unique=True,
     postgresql_where=notifications.c.deleted_at.is_(None),
 )
+Index(
+    "ix_notifications_deleted",
+    notifications.c.deleted_at,
+    postgresql_where=notifications.c.deleted_at.is_not(None),
+)
 
 notification_destinations = Table(
     "notification_destinations",
@@ -175,6 +180,8 @@ notification_revisions = Table(
     Column("schedule", JSONB, nullable=False),
     Column("changed_by", Text, nullable=False),
     created_at(),
+    # when the next one was made
+    instant("replaced_at"),
     PrimaryKeyConstraint("project_id", "notification_id", "revision"),
     ForeignKeyConstraint(
         ["project_id", "notification_id"],
@@ -182,6 +189,11 @@ notification_revisions = Table(
         name="fk_notification_revisions_notification",
         ondelete="CASCADE",
     ),
+)
+Index(
+    "ix_notification_revisions_replaced",
+    notification_revisions.c.replaced_at,
+    postgresql_where=notification_revisions.c.replaced_at.is_not(None),
 )
 
 notification_exceptions = Table(
@@ -225,3 +237,4 @@ Index(
     notification_exceptions.c.move_to,
     postgresql_where=text("planned_at IS NULL AND deleted_at IS NULL"),
 )
+Index("ix_notification_exceptions_slot_at", notification_exceptions.c.slot_at)
