@@ -248,6 +248,12 @@ async def _record_revision(
     session: Session, project_id: UUID, notification_id: UUID, changed_by: str
 ) -> None:
     """Copy the notification's content as it now is into its history; deliveries pin these rows."""
+    last = (
+        notification_revisions.c.project_id == project_id,
+        notification_revisions.c.notification_id == notification_id,
+        notification_revisions.c.replaced_at.is_(None),
+    )
+    await session.execute(update(notification_revisions).where(*last).values(replaced_at=clock_now()))
     columns = ["project_id", "notification_id", "revision", *CONTENT, "changed_by"]
     now = select(
         notifications.c.project_id,
