@@ -27,7 +27,7 @@ from notifier.api.schemas.notification import (
     Status,
 )
 from notifier.services import notifications, pausing, sending
-from notifier.services.notifications import Saved
+from notifier.services.creation import Saved
 
 router = APIRouter(
     prefix="/v1/notifications", tags=["notifications"], responses=documented(401, 403, 422, 503)

@@ -102,6 +102,14 @@ async def add(
     ctx: Context, kind: str, config: Mapping[str, Any], *, name: str | None, secret: str | None
 ) -> tuple[Row[Any], str | None]:
     """Store a destination with this canonical config; return it with its signing secret, made if absent."""
+    values, secret = draft(ctx, kind, config, name=name, secret=secret)
+    return await destinations.add(ctx.session, values), secret
+
+
+def draft(
+    ctx: Context, kind: str, config: Mapping[str, Any], *, name: str | None, secret: str | None
+) -> tuple[dict[str, Any], str | None]:
+    """Return the columns of a new destination, and its signing secret, made if absent."""
     if secret is None and ctx.channels.signs(kind):
         secret = signing.new_secret()
     values = {
@@ -112,7 +120,7 @@ async def add(
         **_config_columns(ctx, kind, config),
         "secrets": [ctx.cipher.encrypt(secret)] if secret else [],
     }
-    return await destinations.add(ctx.session, values), secret
+    return values, secret
 
 
 def _config_columns(ctx: Context, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:

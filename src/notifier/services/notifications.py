@@ -1,40 +1,25 @@
 """Notifications: create, find, change, replace, delete."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
 
-from notifier import rendering
-from notifier.clock import new_id
 from notifier.domain import schedule
 from notifier.domain.delivery import Reason
 from notifier.domain.errors import NotFound
-from notifier.domain.schedule import Note, Schedule, Transition
-from notifier.services import exceptions, recipients, revisions, timing
+from notifier.domain.schedule import Schedule
+from notifier.services import creation, exceptions, recipients, revisions, timing
 from notifier.services.context import Context, check_revision, parse_id
+from notifier.services.creation import DEFAULT_TO, Saved
+from notifier.services.recipients import Directory, Item
 from notifier.storage import deliveries, notifications
 from notifier.storage.paging import Page
 
-DEFAULT_TO = ("log:",)
 EDITABLE = ("external_id", "title", "body", "data")
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A stored notification, and what only this answer tells.
-
-    `secrets` are those of destinations made for it, by id. `transitions` and `warnings` are about a
-    schedule that was just given.
-    """
-
-    row: Row[Any]
-    secrets: Mapping[UUID, str]
-    transitions: Sequence[Transition] | None = None
-    warnings: Sequence[Note] | None = None
-    created: bool = False
+MOST_TRIES = 3
+"""How often a notification may be made or deleted by others between two statements of one call."""
 
 
 async def create(ctx: Context, draft: Mapping[str, Any]) -> Saved:
@@ -43,25 +28,10 @@ async def create(ctx: Context, draft: Mapping[str, Any]) -> Saved:
     `draft` holds title, body, data, schedule (as JSON), start_at, to, external_id. Raises InvalidInput,
     DuplicateExternalId.
     """
-    if draft["external_id"] is not None:
-        await notifications.lock_external_id(ctx.session, ctx.project_id, draft["external_id"])
-    return await _create(ctx, draft)
-
-
-async def _create(ctx: Context, draft: Mapping[str, Any]) -> Saved:
-    rule = timing.read_rule(draft["schedule"], draft.get("start_at"))
-    _check_content(ctx, draft, rule)
-    to, secrets = await recipients.resolve(ctx, draft.get("to") or DEFAULT_TO)
-    values = {
-        "project_id": ctx.project_id,
-        "id": new_id(),
-        **{name: draft[name] for name in EDITABLE},
-        **timing.columns(ctx, rule),
-    }
-    adding = notifications.add(ctx.session, values, changed_by=ctx.caller.name)
-    await revisions.write(adding, draft["external_id"])
-    await notifications.set_destinations(ctx.session, ctx.project_id, values["id"], to)
-    return await _saved(ctx, values["id"], secrets, rule, draft["schedule"], created=True)
+    saved = await creation.create(ctx, draft)
+    if saved is None:
+        raise revisions.taken(draft["external_id"])
+    return saved
 
 
 async def put(ctx: Context, external_id: str, draft: Mapping[str, Any], *, revision: int | None) -> Saved:
@@ -69,13 +39,19 @@ async def put(ctx: Context, external_id: str, draft: Mapping[str, Any], *, revis
 
     Raises InvalidInput, PreconditionFailed.
     """
-    await notifications.lock_external_id(ctx.session, ctx.project_id, external_id)
-    found = await notifications.lock_by_external_id(ctx.session, ctx.project_id, external_id)
-    if found is None:
-        check_revision(revision, 0)
-        return await _create(ctx, {**draft, "external_id": external_id})
     whole = {name: draft[name] for name in ("title", "body", "data", "schedule", "start_at")}
-    return await update(ctx, str(found), {**whole, "to": draft.get("to") or DEFAULT_TO}, revision=revision)
+    whole["to"] = draft.get("to") or DEFAULT_TO
+    items = recipients.read(ctx, whole["to"])
+    directory = await recipients.resolve(ctx, items)
+    for _ in range(MOST_TRIES):
+        found = await notifications.lock_by_external_id(ctx.session, ctx.project_id, external_id)
+        if found is not None:
+            return await _update(ctx, str(found), whole, revision, (items, directory))
+        check_revision(revision, 0)
+        # none if somebody else has just made it, and that is committed by now
+        if saved := await creation.create(ctx, {**whole, "external_id": external_id}, directory):
+            return saved
+    raise revisions.taken(external_id)
 
 
 async def get(ctx: Context, notification_id: str) -> Row[Any]:
@@ -100,21 +76,36 @@ async def update(
     ctx: Context, notification_id: str, changes: Mapping[str, Any], *, revision: int | None
 ) -> Saved:
     """Write what differs as a new revision; a changed schedule is due afresh, counted from now."""
+    if "to" not in changes:
+        return await _update(ctx, notification_id, changes, revision)
+    items = recipients.read(ctx, changes["to"])
+    return await _update(
+        ctx, notification_id, changes, revision, (items, await recipients.resolve(ctx, items))
+    )
+
+
+async def _update(
+    ctx: Context,
+    notification_id: str,
+    changes: Mapping[str, Any],
+    revision: int | None,
+    to: tuple[Sequence[Item], Directory] | None = None,
+) -> Saved:
     row = await revisions.lock(ctx, notification_id, revision)
     rule = _changed_rule(row, changes)
     values = {
         name: changes[name] for name in EDITABLE if name in changes and changes[name] != row._mapping[name]
     }
-    _check_content(ctx, {**row._mapping, **values}, rule)
+    creation.check_content(ctx, {**row._mapping, **values}, rule)
     if retimed := schedule.to_json(rule) != row.schedule:
         row = await revisions.settle(ctx, row)
         values |= timing.columns(ctx, rule, last_slot_at=row.last_slot_at)
-    redirected, secrets = await _redirect(ctx, row.id, changes["to"]) if "to" in changes else (False, {})
+    redirected = to is not None and await _redirect(ctx, row.id, *to)
     if values or redirected:
         await revisions.change(ctx, row, values)
     if retimed:
         await exceptions.drop_unfit(ctx, await revisions.read(ctx, row.id), rule)
-    return await _saved(ctx, row.id, secrets, rule, changes.get("schedule"))
+    return await _saved(ctx, row.id, to[1].secrets if to else {}, rule, changes.get("schedule"))
 
 
 async def delete(ctx: Context, notification_id: str, *, revision: int | None, purge: bool = False) -> None:
@@ -132,30 +123,24 @@ async def delete(ctx: Context, notification_id: str, *, revision: int | None, pu
 
 
 async def _saved(
-    ctx: Context,
-    notification_id: UUID,
-    secrets: Mapping[UUID, str],
-    rule: Schedule,
-    given: object,
-    *,
-    created: bool = False,
+    ctx: Context, notification_id: UUID, secrets: Mapping[UUID, str], rule: Schedule, given: object
 ) -> Saved:
     """Return what was saved; of a schedule that was given, its consequences too."""
     row = await revisions.read(ctx, notification_id)
     if given is None:
         return Saved(row, secrets)
     touched = schedule.transitions(rule, now=ctx.now)
-    return Saved(row, secrets, touched, schedule.warnings(rule, now=ctx.now, given=given), created)
+    return Saved(row, secrets, touched, schedule.warnings(rule, now=ctx.now, given=given))
 
 
-async def _redirect(ctx: Context, notification_id: UUID, to: Sequence[str]) -> tuple[bool, dict[UUID, str]]:
-    """Send to `to` from now on; return whether that differs, and the secrets of destinations made for it."""
-    wanted, secrets = await recipients.resolve(ctx, to)
+async def _redirect(ctx: Context, notification_id: UUID, items: Sequence[Item], directory: Directory) -> bool:
+    """Send to what `items` name from now on; return whether that differs."""
+    wanted = [row.id for row in directory.named(items)]
     shown = await revisions.read(ctx, notification_id)
     if [str(one) for one in wanted] == [one["id"] for one in shown.destinations]:
-        return False, secrets
+        return False
     await notifications.set_destinations(ctx.session, ctx.project_id, notification_id, wanted)
-    return True, secrets
+    return True
 
 
 def _changed_rule(row: Row[Any], changes: Mapping[str, Any]) -> Schedule:
@@ -163,9 +148,3 @@ def _changed_rule(row: Row[Any], changes: Mapping[str, Any]) -> Schedule:
     if "schedule" in changes or "start_at" in changes:
         return timing.read_rule(changes.get("schedule", row.schedule), changes.get("start_at"))
     return schedule.parse(row.schedule)
-
-
-def _check_content(ctx: Context, content: Mapping[str, Any], rule: Schedule) -> None:
-    """Render the templates once with the real data. Raises InvalidInput."""
-    slot = schedule.local(rule, ctx.now)
-    rendering.validate(content["title"], content["body"], content["data"], slot=slot)

@@ -1,14 +1,16 @@
-"""`to`: ids and addresses become stored destinations, found or made."""
+"""`to`: ids and addresses become stored destinations, found or made; those of many notifications at once."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy import Row
 
 from notifier.domain.errors import FieldProblem, InvalidInput
 from notifier.services import destinations as service
 from notifier.services.context import Context
-from notifier.storage import destinations
+from notifier.storage import recipients
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,51 +22,103 @@ class Target:
     fingerprint: str
 
 
-async def resolve(ctx: Context, to: Sequence[str]) -> tuple[list[UUID], dict[UUID, str]]:
-    """Return the destinations that `to` names, each once, and the secrets of those made for it.
-
-    An item is a destination's id or an address; an address finds the stored destination or makes it.
-    Raises InvalidInput with a pointer to each wrong item.
-    """
-    items = await _read(ctx, to)
-    prints = {item.fingerprint for item in items if isinstance(item, Target)}
-    await destinations.lock_fingerprints(ctx.session, ctx.project_id, prints)
-    secrets: dict[UUID, str] = {}
-    ids = [item if isinstance(item, UUID) else await _find_or_make(ctx, item, secrets) for item in items]
-    return list(dict.fromkeys(ids)), secrets
+Item = UUID | Target | InvalidInput
+"""What one text of `to` turned out to be; its error is raised once all of them are known."""
 
 
-async def _read(ctx: Context, to: Sequence[str]) -> list[UUID | Target]:
-    items: list[UUID | Target] = []
-    problems: list[FieldProblem] = []
-    for position, text in enumerate(to):
-        try:
-            items.append(await _read_one(ctx, text))
-        except InvalidInput as error:
-            problems += error.under(f"/to/{position}").problems
-    if problems:
-        raise InvalidInput(problems)
-    return items
+def read(ctx: Context, to: Sequence[str]) -> list[Item]:
+    """Return what the texts of `to` stand for; asks no database."""
+    return [_read_one(ctx, text) for text in to]
 
 
-async def _read_one(ctx: Context, text: str) -> UUID | Target:
+def _read_one(ctx: Context, text: str) -> Item:
     try:
-        wanted = UUID(text)
+        return UUID(text)
     except ValueError:
+        pass
+    try:
         kind, config = ctx.channels.parse_address(text)
-        return Target(kind, config, ctx.channels.fingerprint(kind, config))
-    if not await destinations.existing(ctx.session, ctx.project_id, [wanted]):
-        raise InvalidInput.at("", "unknown_destination", f"No destination has the id {text!r}.")
-    return wanted
+    except InvalidInput as error:
+        return error
+    return Target(kind, config, ctx.channels.fingerprint(kind, config))
 
 
-async def _find_or_make(ctx: Context, target: Target, secrets: dict[UUID, str]) -> UUID:
-    """Return the destination's id; if it is made now and signs, its secret is added to `secrets`."""
-    found = await destinations.find_by_fingerprint(ctx.session, ctx.project_id, target.fingerprint)
-    if found is not None:
-        return found
-    row, secret = await service.add(ctx, target.kind, target.config, name=None, secret=None)
-    if secret is not None:
-        secrets[row.id] = secret
-    made: UUID = row.id
-    return made
+@dataclass(slots=True)
+class Directory:
+    """The stored destinations that some recipients name; `secrets` are those of destinations just made."""
+
+    by_id: dict[UUID, Row[Any]] = field(default_factory=dict)
+    by_fingerprint: dict[str, Row[Any]] = field(default_factory=dict)
+    secrets: dict[UUID, str] = field(default_factory=dict)
+
+    def add(self, rows: Iterable[Row[Any]]) -> None:
+        """Take up destinations; of those with the same content the first one counts."""
+        for row in rows:
+            self.by_id[row.id] = row
+            self.by_fingerprint.setdefault(row.fingerprint, row)
+
+    def check(self, items: Sequence[Item]) -> None:
+        """Raise InvalidInput with a pointer to each item that names nothing."""
+        problems = [one for place, item in enumerate(items) for one in self._problems(place, item)]
+        if problems:
+            raise InvalidInput(problems)
+
+    def _problems(self, place: int, item: Item) -> list[FieldProblem]:
+        if isinstance(item, UUID) and item not in self.by_id:
+            detail = f"No destination has the id '{item}'."
+            item = InvalidInput.at("", "unknown_destination", detail)
+        return item.under(f"/to/{place}").problems if isinstance(item, InvalidInput) else []
+
+    def missing(self, items: Iterable[Item]) -> dict[str, Target]:
+        """Return the addresses, by fingerprint, for which there is no destination yet."""
+        targets = (item for item in items if isinstance(item, Target))
+        return {one.fingerprint: one for one in targets if one.fingerprint not in self.by_fingerprint}
+
+    def named(self, items: Iterable[Item]) -> list[Row[Any]]:
+        """Return the destinations that checked items name, each once, in their order."""
+        return list({row.id: row for row in self._rows(items)}.values())
+
+    def _rows(self, items: Iterable[Item]) -> Iterator[Row[Any]]:
+        for item in items:
+            if isinstance(item, UUID):
+                yield self.by_id[item]
+            elif isinstance(item, Target):
+                yield self.by_fingerprint[item.fingerprint]
+
+
+async def resolve(ctx: Context, items: Sequence[Item]) -> Directory:
+    """Return the destinations that `items` name; an address finds the stored one or makes it.
+
+    Raises InvalidInput with a pointer to each wrong item. Asked before a notification is locked, always: so
+    no two callers wait for each other.
+    """
+    directory = await look_up(ctx, items)
+    directory.check(items)
+    await make_missing(ctx, directory, items)
+    return directory
+
+
+async def look_up(ctx: Context, items: Sequence[Item]) -> Directory:
+    """Return what is stored of the destinations that `items` name."""
+    directory = Directory()
+    ids = {item for item in items if isinstance(item, UUID)}
+    prints = {item.fingerprint for item in items if isinstance(item, Target)}
+    if ids or prints:
+        found = await recipients.find(ctx.session, ctx.project_id, ids=ids, fingerprints=prints)
+        directory.add(found)
+    return directory
+
+
+async def make_missing(ctx: Context, directory: Directory, items: Iterable[Item]) -> None:
+    """Store a destination for each address that has none, unless somebody else just did."""
+    if not (missing := directory.missing(items)):
+        return
+    await recipients.lock(ctx.session, ctx.project_id, missing.keys())
+    directory.add(await recipients.find(ctx.session, ctx.project_id, fingerprints=missing.keys()))
+    drafts = [
+        service.draft(ctx, one.kind, one.config, name=None, secret=None)
+        for one in directory.missing(missing.values()).values()
+    ]
+    if drafts:
+        directory.add(await recipients.add(ctx.session, [values for values, _ in drafts]))
+        directory.secrets |= {values["id"]: secret for values, secret in drafts if secret is not None}

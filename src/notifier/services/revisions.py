@@ -1,6 +1,6 @@
 """Reading and writing one notification: found in the caller's project, changed as its next revision."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -59,15 +59,14 @@ def refuse_completed(row: Row[Any], verb: str) -> None:
 
 async def change(ctx: Context, row: Row[Any], values: Mapping[str, Any]) -> None:
     """Write `values` as the next revision. Raises DuplicateExternalId."""
-    writing = notifications.change(ctx.session, ctx.project_id, row.id, values, changed_by=ctx.caller.name)
-    await write(writing, values.get("external_id"))
-
-
-async def write(writing: Awaitable[None], external_id: str | None) -> None:
-    """Await a statement that may find the external id taken. Raises DuplicateExternalId."""
     try:
-        await writing
+        await notifications.change(ctx.session, ctx.project_id, row.id, values, changed_by=ctx.caller.name)
     except IntegrityError as error:
         if "uq_notifications_external_id" in str(error):
-            raise DuplicateExternalId(f"Another notification has the external id {external_id!r}.") from error
+            raise taken(values["external_id"]) from error
         raise
+
+
+def taken(external_id: str) -> DuplicateExternalId:
+    """Return the error for an external id that another notification has."""
+    return DuplicateExternalId(f"Another notification has the external id {external_id!r}.")

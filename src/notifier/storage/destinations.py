@@ -1,10 +1,10 @@
 """Stored targets."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Text, bindparam, func, insert, select, text, update
+from sqlalchemy import Row, func, insert, select, update
 
 from notifier.domain.delivery import Reason
 from notifier.storage.engine import Session
@@ -56,38 +56,6 @@ async def secrets_of(session: Session, project_id: UUID, destination_id: UUID) -
         destinations.c.project_id == project_id, destinations.c.id == destination_id
     )
     return list((await session.execute(statement)).scalar_one())
-
-
-async def existing(session: Session, project_id: UUID, ids: Sequence[UUID]) -> set[UUID]:
-    """Return which of `ids` are destinations of the project; locked so that none is deleted meanwhile."""
-    statement = (
-        select(destinations.c.id)
-        .where(destinations.c.project_id == project_id, destinations.c.id.in_(ids), ALIVE)
-        .with_for_update(read=True)
-    )
-    return set((await session.execute(statement)).scalars())
-
-
-async def lock_fingerprints(session: Session, project_id: UUID, fingerprints: Collection[str]) -> None:
-    """Keep others from adding destinations with this content until the commit.
-
-    Whoever finds none then adds it alone. Always in the same order: no two callers wait for each other.
-    """
-    locks = text("SELECT pg_advisory_xact_lock(hashtextextended(what, 0)) FROM unnest(:whats) AS what")
-    whats = sorted(f"{project_id}/{fingerprint}" for fingerprint in fingerprints)
-    await session.execute(locks.bindparams(bindparam("whats", type_=ARRAY(Text))), {"whats": whats})
-
-
-async def find_by_fingerprint(session: Session, project_id: UUID, fingerprint: str) -> UUID | None:
-    """Return the oldest destination with this content, locked so that it is not deleted meanwhile."""
-    statement = (
-        select(destinations.c.id)
-        .where(destinations.c.project_id == project_id, destinations.c.fingerprint == fingerprint, ALIVE)
-        .order_by(destinations.c.id)
-        .limit(1)
-        .with_for_update(read=True)
-    )
-    return (await session.execute(statement)).scalar_one_or_none()
 
 
 async def page(

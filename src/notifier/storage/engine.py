@@ -1,6 +1,6 @@
 """Connections and transactions. The only place that commits."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -52,9 +52,11 @@ class Session:
         self._hooks: list[Hook] = []
 
     async def execute(
-        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+        self,
+        statement: Executable,
+        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> CursorResult[Any]:
-        """Run one statement in the transaction."""
+        """Run one statement in the transaction, for many rows if there are many parameters."""
         return await self._connection.execute(statement, parameters)
 
     async def follow(self, clock: Clock) -> None:

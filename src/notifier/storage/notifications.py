@@ -17,7 +17,6 @@ from sqlalchemy import (
     insert,
     literal,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
@@ -85,14 +84,6 @@ def _select() -> Select[Any]:
     return select(notifications, _destinations_of_row(), _exceptions_of_row()).where(ALIVE)
 
 
-async def add(session: Session, values: Mapping[str, Any], *, changed_by: str) -> None:
-    """Store a new notification and its first revision. Raises IntegrityError on a taken external id."""
-    await session.execute(
-        insert(notifications).values(**values, clock=session.clock.id, updated_at=clock_now())
-    )
-    await _record_revision(session, values["project_id"], values["id"], changed_by)
-
-
 async def get(session: Session, project_id: UUID, notification_id: UUID) -> Row[Any] | None:
     """Return one notification of the project with its destinations and the exceptions of coming slots."""
     statement = _select().where(
@@ -149,12 +140,6 @@ async def lock_by_external_id(session: Session, project_id: UUID, external_id: s
         .with_for_update()
     )
     return (await session.execute(statement)).scalar_one_or_none()
-
-
-async def lock_external_id(session: Session, project_id: UUID, external_id: str) -> None:
-    """Have others who make or replace a notification with this external id wait until the commit."""
-    lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 1))")
-    await session.execute(lock, {"what": f"{project_id}/{external_id}"})
 
 
 async def change(
