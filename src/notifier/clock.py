@@ -25,3 +25,8 @@ def cpu_seconds() -> float:
 def new_id() -> UUID:
     """Return a fresh UUIDv7: ids sort by the time they were made."""
     return uuid7()
+
+
+def id_of_age(seconds: float) -> UUID:
+    """Return the least id that `new_id` can have made so many seconds ago."""
+    return UUID(int=int((time.time() - seconds) * 1000) << 80)

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port that the API listens on.")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port at which worker and scheduler show figures; none without it."
+    )
     log_format: Literal["json", "console"] = Field("json", description="How log lines are written.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 
@@ -74,6 +77,13 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds without a scheduler after which overdue slots are held for a decision, as after "
         "a restore; 0 for never. Where it is not set: 86400, and never in embedded mode.",
+    )
+    retention_days: int = Field(
+        90,
+        ge=0,
+        le=36500,
+        description="Days for which ended deliveries and their attempts are kept, and what was replaced or "
+        "deleted; 0 for ever.",
     )
     database_pool_size: int = Field(10, ge=1, le=100, description="Database connections per process.")
 

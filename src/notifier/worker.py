@@ -1,11 +1,8 @@
 """The two arq processes: the scheduler with its cron sweep, the worker with the delivery job."""
 
 import asyncio
-import os
-import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -15,12 +12,15 @@ from arq.cron import cron
 from arq.worker import Worker, func
 
 from notifier import jobs
-from notifier.clock import monotonic
+from notifier.clock import monotonic, new_id
+from notifier.jobs import condition
 from notifier.jobs.batch_worker import BatchWorker
-from notifier.observability import logs
-from notifier.pipeline import holder, planner, rescuer, retimer
+from notifier.observability import logs, metrics
+from notifier.pipeline import auditor, health, holder, planner, rescuer, retention, retimer
+from notifier.pipeline.watchdog import Pulse, start_watchdog
 from notifier.runtime import Runtime, open_runtime
 from notifier.settings import Settings
+from notifier.storage import audit, planning
 from notifier.storage.migrations import check_schema
 
 log = structlog.get_logger(__name__)
@@ -29,18 +29,14 @@ T = TypeVar("T")
 
 SWEEP_EVERY = 60.0
 RESCUE_EVERY = 5.0
+RETAIN_EVERY = 3600.0
+WORKER_BEAT_EVERY = 10.0
 START_RETRY = 2.0
 WATCHDOG_AFTER = 150.0
 SWEEP_TIMEOUT = 300
+FAREWELL_WAIT = 2.0
 COMPLETION_WAIT = 65
 """Seconds that a stopping worker gives running deliveries: more than the longest send."""
-
-
-@dataclass(slots=True)
-class Pulse:
-    """When the last sweep ended, on the monotonic clock. An object: arq gives jobs a copy of its context."""
-
-    at: float
 
 
 def run_worker() -> None:
@@ -56,6 +52,7 @@ def run_scheduler() -> None:
 def _run(make: Callable[[Settings], Worker]) -> None:
     settings = Settings()
     logs.configure(log_format=settings.log_format, level=settings.log_level)
+    metrics.serve(settings.host, settings.metrics_port)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         # arq takes the loop of the thread that makes it
         asyncio.set_event_loop(runner.get_loop())
@@ -69,7 +66,7 @@ def make_worker(settings: Settings) -> Worker:
         settings,
         functions=[func(deliver, name=jobs.DELIVER, max_tries=1)],
         queue_name=jobs.DELIVERY_QUEUE,
-        on_startup=_opener(settings),
+        on_startup=_opener(settings, start_beating),
         max_jobs=concurrency,
         # only this many ids are read at a time, running ones included: hung jobs must not hide the rest
         queue_read_limit=max(4 * concurrency, 1000),
@@ -120,10 +117,22 @@ def _opener(
         ctx["deliverer"] = runtime.deliverer()
         # a process must not work on a schema it does not know; nor shall the first job wait for a connection
         await _patiently(lambda: check_schema(runtime.database))
+        await _check_redis(runtime)
         if then is not None:
             await then(ctx)
 
     return open_
+
+
+async def _check_redis(runtime: Runtime) -> None:
+    """Say loudly what is wrong with Redis. It is a doorbell: what it loses is rung for again, so go on."""
+    try:
+        found = await condition.look_at(runtime.queue.redis)
+    except Exception as error:
+        log.warning("redis.unavailable", error=repr(error))
+        return
+    if found.complaint:
+        log.error("redis.unfit", complaint=found.complaint, do=condition.ADVICE)
 
 
 async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
@@ -144,8 +153,19 @@ async def close(ctx: dict[str, Any]) -> None:
     for loop in loops:
         loop.cancel()
     await asyncio.gather(*loops, return_exceptions=True)
+    if "name" in ctx:
+        await _say_farewell(ctx)
     if "stack" in ctx:
         await ctx["stack"].aclose()
+
+
+async def _say_farewell(ctx: dict[str, Any]) -> None:
+    """Take this worker off the list of the living, unless the database is away."""
+    try:
+        async with asyncio.timeout(FAREWELL_WAIT), ctx["runtime"].database.transaction() as session:
+            await audit.forget_beat(session, ctx["name"])
+    except Exception as error:
+        log.warning("farewell.failed", error=repr(error))
 
 
 async def deliver(ctx: dict[str, Any], project_id: str, delivery_id: str) -> None:
@@ -167,19 +187,48 @@ async def sweep(ctx: dict[str, Any]) -> None:
                 runtime.queue,
                 batch=runtime.settings.sweep_batch,
                 hold_before=ctx.get("hold_before"),
+                after_batch=ctx["pulse"].beat,
             )
     finally:
         # an error is not a hang: the loop goes on by itself
-        ctx["pulse"].at = monotonic()
+        ctx["pulse"].beat()
+    metrics.swept(planned, monotonic() - started)
     if planned:
         log.info("sweep.done", planned=planned, duration_ms=int((monotonic() - started) * 1000))
 
 
 async def rescue(ctx: dict[str, Any]) -> None:
-    """Free, end and ring for what is stuck."""
+    """Free, end and ring for what is stuck; give up destinations that have failed for days."""
     runtime: Runtime = ctx["runtime"]
-    await rescuer.run(runtime.database, runtime.queue)
+    done = await rescuer.run(runtime.database, runtime.queue)
+    metrics.rescued({"freed": done.freed, "expired": done.expired, "rung": done.rung})
+    await health.run(runtime.database)
     await rescuer.forget(runtime.database)
+
+
+async def audit_promises(ctx: dict[str, Any]) -> None:
+    """Count what there should be none of."""
+    runtime: Runtime = ctx["runtime"]
+    await auditor.run(runtime.database, runtime.settings.lease_seconds)
+
+
+async def beat(ctx: dict[str, Any]) -> None:
+    """Note that this worker lives."""
+    async with ctx["runtime"].database.transaction() as session:
+        await planning.beat(session, ctx["name"])
+
+
+async def start_beating(ctx: dict[str, Any]) -> None:
+    """Have this worker say that it lives."""
+    ctx["name"] = f"{audit.WORKER}{new_id()}"
+    ctx["loops"] = [asyncio.create_task(_every(WORKER_BEAT_EVERY, beat, ctx))]
+
+
+async def retain(ctx: dict[str, Any]) -> None:
+    """Delete history that need not be kept any longer."""
+    runtime: Runtime = ctx["runtime"]
+    if days := runtime.settings.retention_days:
+        await retention.run(runtime.database, days)
 
 
 async def start(ctx: dict[str, Any]) -> None:
@@ -198,36 +247,20 @@ async def start_loops(ctx: dict[str, Any]) -> None:
     ctx["loops"] = [
         asyncio.create_task(_every(SWEEP_EVERY, sweep, ctx)),
         asyncio.create_task(_every(RESCUE_EVERY, rescue, ctx)),
+        asyncio.create_task(_every(RETAIN_EVERY, retain, ctx)),
+        asyncio.create_task(_every(auditor.EVERY_SECONDS, audit_promises, ctx, delay=auditor.EVERY_SECONDS)),
     ]
     ctx["watchdog"] = start_watchdog(pulse, WATCHDOG_AFTER)
 
 
 async def _every(
-    seconds: float, work: Callable[[dict[str, Any]], Awaitable[None]], ctx: dict[str, Any]
+    seconds: float, work: Callable[[dict[str, Any]], Awaitable[None]], ctx: dict[str, Any], delay: float = 0
 ) -> None:
-    """Do `work` now and every so many seconds, whatever happens in it."""
+    """Do `work` after `delay` seconds and then every so many, whatever happens in it."""
+    await asyncio.sleep(delay)
     while True:
         try:
             await work(ctx)
         except Exception as error:
             log.warning("loop.failed", work=getattr(work, "__name__", "?"), error=repr(error))
         await asyncio.sleep(seconds)
-
-
-def start_watchdog(pulse: Pulse, limit: float, every: float = 10.0) -> threading.Event:
-    """End the process when `pulse` stands still for `limit` seconds: its supervisor starts a fresh one.
-
-    A thread, for the event loop may be what hangs. Returns the event that calls the watchdog off.
-    """
-    called_off = threading.Event()
-
-    def watch() -> None:
-        while not called_off.wait(every):
-            silence = monotonic() - pulse.at
-            if silence > limit:
-                log.critical("scheduler.stuck", seconds_since_sweep=int(silence))
-                # a plain exit would first wait for the very job that hangs
-                os._exit(1)
-
-    threading.Thread(target=watch, name="watchdog", daemon=True).start()
-    return called_off

@@ -27,6 +27,7 @@ DELIVER = "delivery.deliver"
 DELIVERY_QUEUE = "notifier:deliveries"
 SCHEDULER_QUEUE = "notifier:scheduler"
 CHUNK = 500
+WORKER_ANSWER_SECONDS = 10
 JOB_LIFETIME_MS = 86_400_000
 
 serialize = msgpack.packb
@@ -112,6 +113,8 @@ def connect_worker(url: str) -> CoalescingRedis:
     """Return the connection of a worker: it outlives a restart of Redis, and coalesces the calls of jobs."""
     redis: CoalescingRedis = CoalescingRedis.from_url(
         url,
+        # nothing here blocks in Redis: an answer this late was lost, with its host or its connection
+        socket_timeout=WORKER_ANSWER_SECONDS,
         socket_connect_timeout=5,
         retry=Retry(ExponentialBackoff(cap=2, base=0.05), retries=-1),
         # the last one is what a refused connection is: without it, the first refusal ends the worker

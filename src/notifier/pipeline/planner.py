@@ -24,12 +24,18 @@ MOST_DELIVERIES = 20_000
 
 
 async def sweep(
-    database: Database, queue: Queue | None, *, batch: int, hold_before: datetime | None = None
+    database: Database,
+    queue: Queue | None,
+    *,
+    batch: int,
+    hold_before: datetime | None = None,
+    after_batch: Callable[[], None] = lambda: None,
 ) -> int:
     """Plan all that is due, a transaction per batch; return the number of notifications planned.
 
     Any number of sweeps may run at once: each takes rows that no other holds. Without a queue nobody is rung
-    for. Slots before `hold_before` are held for a decision instead of being sent.
+    for. Slots before `hold_before` are held for a decision instead of being sent. `after_batch` is called
+    after each transaction: a long sweep is no hang.
     """
     await resumer.resume_due(database)
     planned = 0
@@ -37,6 +43,7 @@ async def sweep(
         async with database.transaction() as session:
             taken, more = await _plan_batch(session, queue, batch, hold_before)
         planned += taken
+        after_batch()
         if not more:
             return planned
 
