@@ -71,7 +71,8 @@ WITH old AS MATERIALIZED (
   WHERE x.slot_at < now() - make_interval(days => :days) AND x.id < :first_kept
     AND (x.deleted_at < now() - make_interval(days => :days) OR (
       (n.next_due_at IS NULL OR n.next_due_at > x.slot_at)
-      AND (x.move_to IS NULL OR (x.move_to < now() - make_interval(days => :days) AND x.planned_at IS NOT NULL))
+      AND (x.move_to IS NULL
+        OR (x.move_to < now() - make_interval(days => :days) AND x.planned_at IS NOT NULL))
     ))
     AND NOT EXISTS (
       SELECT 1 FROM deliveries AS d WHERE d.project_id = x.project_id AND d.exception_id = x.id
@@ -117,7 +118,7 @@ async def projects(session: Session, limit: Limit) -> Sequence[UUID]:
 async def delete_deliveries(
     session: Session, project_id: UUID, limit: Limit, *, after: UUID, batch: int
 ) -> list[UUID]:
-    """Delete up to `batch` old deliveries of a project with ids above `after`; return their ids, ascending."""
+    """Delete up to `batch` old deliveries of a project, ids above `after`; return their ids, ascending."""
     parameters = {"project_id": project_id, "after": after, **_common(limit, batch)}
     return sorted((await session.execute(DELETE_DELIVERIES, parameters)).scalars())
 
