@@ -15,6 +15,7 @@ FIELDS = {
     *("id", "notification_id", "destination_id", "scheduled_for", "trigger", "status", "reason"),
     *("attempts_made", "next_attempt_at", "finished_at", "message_id", "late_by_seconds", "revision"),
     *("slot_count", "range_end", "created_at", "title", "destination", "last_error", "last_status_code"),
+    "replay_of",
 }
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, exists, func, insert, select, true, update
 
-from notifier.domain.delivery import CLAIMABLE, Reason, Status
+from notifier.domain.delivery import CLAIMABLE, Decision, Reason, Status
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
 from notifier.storage.tables import (
@@ -16,7 +16,26 @@ from notifier.storage.tables import (
     destinations,
     notification_exceptions,
     notification_revisions,
+    notifications,
 )
+
+DECIDED: Mapping[Decision, Mapping[str, Any]] = {
+    Decision.DELIVERED: {
+        "status": Status.DELIVERED,
+        "reason": Reason.DECIDED,
+        "finished_at": clock_now(),
+    },
+    Decision.FAILED: {"status": Status.FAILED, "reason": Reason.DECIDED, "finished_at": clock_now()},
+    Decision.RETRY: {
+        "status": Status.RETRYING,
+        "next_attempt_at": clock_now(),
+        "enqueued_at": clock_now(),
+        "enqueue_seq": deliveries.c.enqueue_seq + 1,
+        "expires_at": None,
+        "unknown_streak": 0,
+    },
+}
+"""What a decision about an `unknown` delivery writes."""
 
 LATE_BY = func.extract("epoch", deliveries.c.first_attempt_at - deliveries.c.scheduled_for)
 READ = (
@@ -34,6 +53,7 @@ READ = (
     deliveries.c.finished_at,
     deliveries.c.message_id,
     deliveries.c.revision,
+    deliveries.c.replay_of,
     deliveries.c.slot_count,
     deliveries.c.range_end,
     deliveries.c.created_at,
@@ -120,13 +140,16 @@ async def attempts_of(session: Session, project_id: UUID, delivery_id: UUID) -> 
 async def page(
     session: Session, project_id: UUID, *, filters: Mapping[str, Any], after: UUID | None, limit: int
 ) -> Page:
-    """Return a page of the project's deliveries, newest first; see `_conditions` for the filters."""
-    chosen = _chosen().where(deliveries.c.project_id == project_id, *_conditions(filters))
+    """Return a page of the project's deliveries, newest first; see `conditions` for the filters."""
+    chosen = _chosen().where(deliveries.c.project_id == project_id, *conditions(filters))
     return await fetch_page(session, chosen, key=deliveries.c.id, after=after, limit=limit, around=_told)
 
 
-def _conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+def conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    """Return what the filters that have a value ask for."""
     makers: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+        "ids": deliveries.c.id.in_,
+        "replay_of": lambda v: deliveries.c.replay_of == v,
         "notification_id": lambda v: deliveries.c.notification_id == v,
         "destination_id": lambda v: deliveries.c.destination_id == v,
         "status": lambda v: deliveries.c.status == v,
@@ -146,7 +169,7 @@ async def decide_held(
     statement = (
         update(deliveries)
         .where(
-            deliveries.c.project_id == project_id, deliveries.c.status == Status.HELD, *_conditions(filters)
+            deliveries.c.project_id == project_id, deliveries.c.status == Status.HELD, *conditions(filters)
         )
         .values(**(released if release else skipped))
     )
@@ -157,6 +180,32 @@ async def decide_held(
             destinations.c.blocked_at.is_(None),
         )
     return (await session.execute(statement)).rowcount
+
+
+async def decide_unknown(
+    session: Session, project_id: UUID, decision: Decision, *, filters: Mapping[str, Any]
+) -> Sequence[Row[Any]]:
+    """Write what a person makes of `unknown` deliveries; return the ids and ring numbers of these.
+
+    What goes to something deleted cannot be sent again and stays. Slots may have begun since: none ends it.
+    """
+    statement = (
+        update(deliveries)
+        .where(deliveries.c.project_id == project_id, deliveries.c.status == Status.UNKNOWN)
+        .where(*conditions(filters))
+        .values(**DECIDED[decision])
+        .returning(deliveries.c.id, deliveries.c.enqueue_seq)
+    )
+    if decision is Decision.RETRY:
+        statement = statement.where(_both_ends_exist())
+    return (await session.execute(statement)).all()
+
+
+def _both_ends_exist() -> ColumnElement[bool]:
+    d, n, t = deliveries.c, notifications.c, destinations.c
+    deleted = (n.project_id == d.project_id) & (n.id == d.notification_id) & n.deleted_at.is_not(None)
+    target = (t.project_id == d.project_id) & (t.id == d.destination_id) & t.deleted_at.is_(None)
+    return ~exists().where(deleted) & exists().where(target)
 
 
 async def cancel_unstarted(session: Session, project_id: UUID, notification_id: UUID, reason: Reason) -> None:

@@ -12,20 +12,25 @@ from notifier.storage.engine import Session
 MOST_UNKNOWN_IN_A_ROW = 3
 RING_AGAIN_AFTER_SECONDS = 30
 
-# A worker died or froze with these in hand; nobody knows whether the message went out.
+# A worker died or froze with these in hand; nobody knows whether the message went out. It is sent again,
+# unless the destination asks for a decision first.
 BREAK_LEASES = text("""
 WITH stuck AS MATERIALIZED (
-  SELECT project_id, id FROM deliveries
-  WHERE clock = :clock AND status = 'sending' AND lease_expires_at <= clock_now()
-  ORDER BY lease_expires_at
+  SELECT d.project_id, d.id,
+    CASE WHEN t.on_unknown = 'hold' THEN 'unknown'
+      WHEN d.unknown_streak + 1 >= :most THEN 'failed' ELSE 'retrying' END AS becomes
+  FROM deliveries AS d
+  JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
+  WHERE d.clock = :clock AND d.status = 'sending' AND d.lease_expires_at <= clock_now()
+  ORDER BY d.lease_expires_at
   LIMIT :batch
-  FOR UPDATE SKIP LOCKED
+  FOR UPDATE OF d SKIP LOCKED
 ), freed AS (
   UPDATE deliveries AS d
-  SET status = CASE WHEN unknown_streak + 1 >= :most THEN 'failed' ELSE 'retrying' END,
-      reason = CASE WHEN unknown_streak + 1 >= :most THEN 'poison' END,
-      finished_at = CASE WHEN unknown_streak + 1 >= :most THEN clock_now() END,
-      next_attempt_at = CASE WHEN unknown_streak + 1 < :most
+  SET status = becomes,
+      reason = CASE WHEN becomes = 'failed' THEN 'poison' END,
+      finished_at = CASE WHEN becomes = 'failed' THEN clock_now() END,
+      next_attempt_at = CASE WHEN becomes = 'retrying'
         THEN clock_now() + make_interval(secs => 2 * unknown_streak) END,
       unknown_streak = unknown_streak + 1, enqueued_at = NULL, lease_token = NULL, lease_expires_at = NULL
   FROM stuck

@@ -58,6 +58,7 @@ DELIVERY: dict[str, Any] = {
     "slot_count": 1,
     "range_end": None,
     "revision": 1,
+    "replay_of": None,
     "created_at": NOON,
 }
 ATTEMPT: dict[str, Any] = {
@@ -205,7 +206,16 @@ EXAMPLES: dict[str, list[Any]] = {
         {"action": "release", "reason": "overdue"},
         {"action": "skip", "notification_id": PLANTS},
     ],
-    "HeldDecided": [{"count": 12}],
+    "Decided": [{"count": 12}],
+    "Resolution": [{"as": "delivered"}, {"as": "retry"}],
+    "UnknownDecision": [{"as": "failed", "destination_id": OPS}],
+    "Replay": [{}, {"as_new": True}],
+    "ReplayMany": [
+        {"destination_id": OPS, "since": NOON, "dry_run": True},
+        {"status": "missed", "reason": "grace_exceeded", "notification_id": PLANTS},
+        {"ids": [SENT]},
+    ],
+    "ReplayedMany": [{"count": 12, "left_out": {"under_way": 1}, "next_cursor": None}],
     "PreviewRequest": [{"schedule": NIGHTLY, "from": "2027-03-27T12:00:00Z", "count": 1}],
     "PreviewRead": [
         {
