@@ -10,10 +10,12 @@ from fastapi_offline import FastAPIOffline
 
 from notifier import __version__
 from notifier.api import (
+    bulk,
     deliveries,
     destinations,
     exceptions,
     health,
+    metrics,
     notifications,
     openapi,
     problems,
@@ -28,6 +30,7 @@ from notifier.runtime import open_runtime
 from notifier.settings import Settings
 
 ROUTERS = (
+    bulk.router,
     notifications.router,
     exceptions.router,
     schedules.router,
@@ -36,6 +39,7 @@ ROUTERS = (
     test_clock.router,
     projects.router,
     health.router,
+    metrics.router,
 )
 DESCRIPTION = """
 Recurring notifications: one POST, and a message goes out every day or week, exactly when it should.

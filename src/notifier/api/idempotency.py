@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
 from pydantic import BaseModel
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from notifier.api.deps import Writer
 from notifier.domain.errors import IdempotencyMismatch
@@ -41,15 +41,11 @@ class Once:
         if self._key is not None and (kept := await self._begin(self._key)) is not None:
             return kept
         model, headers = await work()
-        answer: dict[str, Any] = {
-            "status_code": status,
-            "headers": headers,
-            "content": model.model_dump(mode="json"),
-        }
+        answer = {"status": status, "headers": headers, "body": model.model_dump_json()}
         if self._key is not None:
             sealed = self._ctx.cipher.encrypt(json.dumps(answer))
             await idempotency.keep(self._ctx.session, self._ctx.project_id, self._key, sealed)
-        return JSONResponse(**answer)
+        return _respond(answer)
 
     async def _begin(self, key: str) -> Response | None:
         row = await idempotency.begin(self._ctx.session, self._ctx.project_id, key, self._fingerprint)
@@ -59,7 +55,11 @@ class Once:
             raise IdempotencyMismatch("This Idempotency-Key came with another request before; use a new one.")
         answer = json.loads(self._ctx.cipher.decrypt(row.answer))
         answer["headers"]["Idempotent-Replayed"] = "true"
-        return JSONResponse(**answer)
+        return _respond(answer)
+
+
+def _respond(answer: Mapping[str, Any]) -> Response:
+    return Response(answer["body"], answer["status"], answer["headers"], "application/json")
 
 
 async def _once(ctx: Writer, request: Request, key: KeyHeader = None) -> Once:

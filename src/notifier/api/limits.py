@@ -5,8 +5,12 @@ from starlette.exceptions import HTTPException
 from starlette.status import HTTP_413_CONTENT_TOO_LARGE
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LARGEST_BODY = 1024 * 1024
+MIB = 1024 * 1024
+LARGEST_BODY = 1 * MIB
 """Bytes of a request's body."""
+
+LARGER_BODIES = {"/v1/notifications/bulk": 16 * MIB}
+"""Bytes of the bodies that carry many things: a thousand notifications with texts of some length."""
 
 
 class BodyLimit:
@@ -21,19 +25,20 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, counting what it says to carry and what it really carries."""
         declared = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
+        most = LARGER_BODIES.get(scope.get("path", ""), LARGEST_BODY)
         read = 0
 
         async def counted() -> Message:
             nonlocal read
-            _check(int(declared) if declared.isdecimal() else 0)
+            _check(int(declared) if declared.isdecimal() else 0, most)
             message = await receive()
             read += len(message.get("body", b""))
-            _check(read)
+            _check(read, most)
             return message
 
         await self._app(scope, counted, send)
 
 
-def _check(size: int) -> None:
-    if size > LARGEST_BODY:
-        raise HTTPException(HTTP_413_CONTENT_TOO_LARGE, "The body may have 1 MiB at most.")
+def _check(size: int, most: int) -> None:
+    if size > most:
+        raise HTTPException(HTTP_413_CONTENT_TOO_LARGE, f"The body may have {most // MIB} MiB at most.")

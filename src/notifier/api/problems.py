@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from notifier.api.schemas.common import escape
 from notifier.domain import errors
 from notifier.domain.errors import FieldProblem
+from notifier.storage.failures import is_away
 
 log = structlog.get_logger(__name__)
 
@@ -58,17 +59,39 @@ def answer(
     problems: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return the problem document."""
+    """Return the problem document as an answer."""
+    body = document(request.url.path, status, name, title, detail, problems)
+    return JSONResponse(body, status, dict(headers or {}), MEDIA_TYPE)
+
+
+def document(
+    path: str, status: int, name: str, title: str, detail: str, problems: Sequence[FieldProblem] = ()
+) -> dict[str, Any]:
+    """Return the problem document of a request to `path`."""
     body: dict[str, Any] = {
         "type": f"urn:notifier:problem:{name}",
         "title": title,
         "status": status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": path,
     }
     if problems:
         body["errors"] = [{"pointer": p.pointer, "code": p.code, "detail": p.detail} for p in problems]
-    return JSONResponse(body, status, dict(headers or {}), MEDIA_TYPE)
+    return body
+
+
+def of_known(error: errors.NotifierError, path: str) -> dict[str, Any]:
+    """Return the problem document of an error that a caller of `path` caused."""
+    status, name, title = next(KINDS[kind] for kind in type(error).__mro__ if kind in KINDS)
+    problems = error.problems if isinstance(error, errors.InvalidInput) else ()
+    return document(path, status, name, title, error.detail, problems)
+
+
+def of_invalid(found: Sequence[Any], path: str) -> dict[str, Any]:
+    """Return the problem document of what Pydantic found wrong in a body, whose fields its places name."""
+    problems = [FieldProblem(_pointer(one["loc"]), one["type"], one["msg"]) for one in found]
+    detail = "; ".join(f"{p.pointer.lstrip('/') or 'body'}: {p.detail}" for p in problems)
+    return document(path, 422, "invalid-input", "Some of the input is wrong", detail, problems)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -88,10 +111,9 @@ def created() -> dict[int | str, dict[str, Any]]:
 
 async def _on_known(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.NotifierError)  # noqa: S101 - what the handler is registered for
-    status, name, title = next(KINDS[kind] for kind in type(error).__mro__ if kind in KINDS)
-    problems = error.problems if isinstance(error, errors.InvalidInput) else ()
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
-    return answer(request, status, name, title, error.detail, problems, headers)
+    body = of_known(error, request.url.path)
+    headers = {"WWW-Authenticate": "Bearer"} if body["status"] == HTTPStatus.UNAUTHORIZED else {}
+    return JSONResponse(body, body["status"], headers, MEDIA_TYPE)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
@@ -104,14 +126,14 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     if any(isinstance(one.get("input"), bytes) and one["loc"] == ("body",) for one in found):
         detail = "Send JSON, with `Content-Type: application/json`."
         return answer(request, 415, "unsupported-media-type", "The body is not JSON", detail)
-    problems = [FieldProblem(_pointer(one["loc"]), one["type"], one["msg"]) for one in found]
-    detail = "; ".join(f"{p.pointer.lstrip('/') or 'body'}: {p.detail}" for p in problems)
-    return answer(request, 422, "invalid-input", "Some of the input is wrong", detail, problems)
+    # the first step of a place says body, query or path
+    body = of_invalid([{**one, "loc": one["loc"][1:]} for one in found], request.url.path)
+    return JSONResponse(body, body["status"], media_type=MEDIA_TYPE)
 
 
 def _pointer(loc: Sequence[str | int]) -> str:
-    """Return the JSON Pointer of a place that Pydantic names; its first step says body, query or path."""
-    return "".join(f"/{escape(str(step))}" for step in loc[1:])
+    """Return the JSON Pointer of a place that Pydantic names."""
+    return "".join(f"/{escape(str(step))}" for step in loc)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -124,22 +146,12 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 async def _on_database(request: Request, error: Exception) -> Response:
-    """Answer 503 when the database is away or too busy, 500 when we wrote wrong SQL."""
-    if isinstance(error, DBAPIError) and not _is_away(error):
+    """Answer 503 when the database is away, full or too busy, 500 when we wrote wrong SQL."""
+    if isinstance(error, DBAPIError) and not is_away(error):
         return await _on_bug(request, error)
     log.warning("database.unavailable", error=repr(error))
-    detail = "The database does not answer in time. Nothing was changed; try again in a few seconds."
+    detail = "The database cannot serve this just now. Nothing was changed; try again in a few seconds."
     return answer(request, 503, "unavailable", "Temporarily unavailable", detail, headers=RETRY_SOON)
-
-
-def _is_away(error: DBAPIError) -> bool:
-    """Say whether it is the database that fails: lost or refused (08, 28, 3D), at its limits (53, 57), or
-    a deadlock or lock (40, 55). Without a state asyncpg itself gave up; a ValueError then is our bug.
-    """
-    state = getattr(error.orig, "sqlstate", None)
-    if state is None:
-        return not isinstance(getattr(error.orig, "__cause__", None), ValueError)
-    return error.connection_invalidated or state[:2] in {"08", "28", "3D", "40", "53", "55", "57"}
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:

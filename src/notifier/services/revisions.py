@@ -67,6 +67,6 @@ async def change(ctx: Context, row: Row[Any], values: Mapping[str, Any]) -> None
         raise
 
 
-def taken(external_id: str) -> DuplicateExternalId:
+def taken(external_id: str | None) -> DuplicateExternalId:
     """Return the error for an external id that another notification has."""
     return DuplicateExternalId(f"Another notification has the external id {external_id!r}.")

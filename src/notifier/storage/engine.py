@@ -9,10 +9,11 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import CursorResult, Executable, func, select
+from sqlalchemy import CursorResult, Executable, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from notifier.storage.failures import hide_values
 from notifier.storage.tables import LIVE
 
 log = structlog.get_logger(__name__)
@@ -59,6 +60,10 @@ class Session:
         """Run one statement in the transaction, for many rows if there are many parameters."""
         return await self._connection.execute(statement, parameters)
 
+    async def ping(self) -> None:
+        """Show the server that the transaction is in use."""
+        await self.execute(select(1))
+
     async def follow(self, clock: Clock) -> None:
         """Have SQL's `clock_now()` answer with this clock until the transaction ends."""
         self.clock = clock
@@ -96,6 +101,7 @@ class Database:
                 "command_timeout": COMMAND_SECONDS,
             },
         )
+        event.listen(self.engine.sync_engine, "handle_error", hide_values)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:

@@ -32,8 +32,11 @@ DESTINATION: dict[str, Any] = {
     **TARGET,
     "config": {"url": "https://example.com/hook"},
     "secret_set": True,
+    "retry": None,
+    "on_unknown": "retry",
     "status": "active",
     "blocked_reason": None,
+    "failing_since": None,
     "revision": 1,
     "created_at": NOON,
     "updated_at": NOON,
@@ -100,6 +103,7 @@ SAVED = {
 MOVED = {"slot": "2026-12-25T08:00:00Z", "action": "move", "move_to": "2026-12-27T08:00:00Z"}
 EXCEPTION = {"id": OTHER, "title": None, "body": None, **MOVED, "created_at": NOON}
 PROJECT = {"id": OTHER, "name": "rehearsals", "mode": "test", "clock_at": NOON, "created_at": NOON}
+BAD_NEWS_TO_OPS = {"destination_id": OPS, "types": ["delivery.failed", "destination.blocked"]}
 KEY = {
     "id": OTHER,
     "name": "deploy script",
@@ -119,7 +123,7 @@ CAPTURED = {
     "title": "Water the plants",
     "body": "Hi Ada, it is 2026-11-23.",
 }
-CHECKS = {"database": "ok", "redis": "ok", "scheduler": "ok"}
+CHECKS = {"database": "ok", "redis": "ok", "scheduler": "ok", "worker": "ok", "queue": "ok"}
 
 
 def _page(item: dict[str, Any]) -> list[dict[str, Any]]:
@@ -163,6 +167,19 @@ CREATE_EXAMPLES: dict[str, Example] = {
 }
 """Bodies of `POST /v1/notifications`, by the name under which the docs page offers them."""
 
+PROBLEM = {
+    "type": "urn:notifier:problem:invalid-input",
+    "title": "Some of the input is wrong",
+    "status": 422,
+    "detail": "title: Field required",
+    "instance": "/v1/notifications",
+    "errors": [{"pointer": "/title", "code": "missing", "detail": "Field required"}],
+}
+BULK_RESULTS = [
+    {"index": 0, "status": 201, "notification": {**NOTIFICATION, "transitions": [], "warnings": []}},
+    {"index": 1, "status": 422, "problem": {**PROBLEM, "instance": "/v1/notifications/bulk"}},
+]
+
 EXAMPLES: dict[str, list[Any]] = {
     "NotificationCreate": [
         {"title": "Water the plants", "schedule": "daily"},
@@ -171,6 +188,15 @@ EXAMPLES: dict[str, list[Any]] = {
             "to": ["mailto:ada@example.com", "https://example.com/hook"],
         },
     ],
+    "BulkCreate": [
+        {
+            "items": [
+                {"external_id": "plants", "title": "Water the plants", "schedule": "daily"},
+                {"external_id": "bins", "title": "Bins out", "schedule": "weekly", "to": ["log:"]},
+            ]
+        }
+    ],
+    "BulkCreated": [{"items": BULK_RESULTS, "created": 1, "failed": 1}],
     "NotificationUpdate": [{"title": "Water the ferns"}, {"schedule": CALENDAR}, {"external_id": None}],
     "NotificationPut": [{"title": "Water the plants", "schedule": NIGHTLY}],
     "NotificationRead": [NOTIFICATION],
@@ -192,9 +218,9 @@ EXAMPLES: dict[str, list[Any]] = {
     "SendNow": [{"reset_clock": False}],
     "DestinationCreate": [
         {"kind": "webhook", "name": "ops", "config": {"url": "https://example.com/hook"}},
-        {"kind": "email", "config": {"to": ["ada@example.com"]}},
+        {"kind": "email", "config": {"to": ["ada@example.com"]}, "retry": {"schedule": [60, 600, 3600]}},
     ],
-    "DestinationUpdate": [{"name": "night shift"}, {"status": "active"}],
+    "DestinationUpdate": [{"name": "night shift"}, {"status": "active"}, {"on_unknown": "hold"}],
     "DestinationRead": [DESTINATION],
     "DestinationCreated": [{**DESTINATION, "secret": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}],
     "DestinationPage": _page(DESTINATION),
@@ -231,6 +257,12 @@ EXAMPLES: dict[str, list[Any]] = {
     "Advanced": [{"now": "2026-11-24T00:00:00Z", "complete": True, "messages": [CAPTURED]}],
     "ProjectCreate": [{"name": "rehearsals", "mode": "test"}],
     "ProjectRead": [PROJECT],
+    "OwnProject": [{**PROJECT, "events": [BAD_NEWS_TO_OPS]}],
+    "OwnProjectUpdate": [
+        {"events": [{"destination_id": OPS}]},
+        {"events": [BAD_NEWS_TO_OPS]},
+        {"events": []},
+    ],
     "ProjectCreated": [{**PROJECT, "api_key": KEY_TEXT}],
     "ProjectPage": _page(PROJECT),
     "KeyCreate": [{"name": "deploy script", "scopes": ["read", "write"]}],
@@ -238,15 +270,14 @@ EXAMPLES: dict[str, list[Any]] = {
     "KeyCreated": [{**KEY, "key": KEY_TEXT}],
     "KeyPage": _page(KEY),
     "Alive": [{"status": "ok"}],
-    "Readiness": [{"status": "ready", "checks": CHECKS, "seconds_since_sweep": 12.3}],
-    "Problem": [
+    "Readiness": [
         {
-            "type": "urn:notifier:problem:invalid-input",
-            "title": "Some of the input is wrong",
-            "status": 422,
-            "detail": "title: Field required",
-            "instance": "/v1/notifications",
-            "errors": [{"pointer": "/title", "code": "missing", "detail": "Field required"}],
+            "status": "ready",
+            "checks": CHECKS,
+            "seconds_since_sweep": 12.3,
+            "lag_seconds": 0.0,
+            "workers": 2,
         }
     ],
+    "Problem": [PROBLEM],
 }

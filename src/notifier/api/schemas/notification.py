@@ -1,6 +1,7 @@
 """The shapes of a notification."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
@@ -130,11 +131,11 @@ class NotificationRead(Output):
     updated_at: Instant
 
     @classmethod
-    def of(cls, row: Any, secrets: dict[UUID, str] | None = None) -> "NotificationRead":
+    def of(cls, row: Any, secrets: Mapping[UUID, str] | None = None) -> Self:
         """Return the answer for a row."""
         read = cls.model_validate(row)
         read.next_due_at = upcoming.next_sent_at(row)
-        for target in read.destinations:
+        for target in read.destinations if secrets else ():
             target.secret = (secrets or {}).get(target.id)
         return read
 
@@ -156,9 +157,12 @@ class NotificationSaved(NotificationRead):
     @classmethod
     def of_saved(cls, saved: Any) -> "NotificationSaved":
         """Return the answer to a call that saved a notification."""
-        read = NotificationRead.of(saved.row, dict(saved.secrets)).model_dump()
-        told = {"transitions": saved.transitions, "warnings": saved.warnings}
-        return cls.model_validate(read | told, from_attributes=True)
+        read = cls.of(saved.row, saved.secrets)
+        if saved.transitions is not None:
+            read.transitions = [TransitionRead.model_validate(one) for one in saved.transitions]
+        if saved.warnings is not None:
+            read.warnings = [NoteRead.model_validate(one) for one in saved.warnings]
+        return read
 
 
 class NotificationPage(Output):

@@ -23,4 +23,8 @@ class Problem(BaseModel):
     status: int = Field(examples=[422])
     detail: str = Field(examples=["title: Field required"])
     instance: str = Field(description="Path of the request.", examples=["/v1/notifications"])
-    errors: list[FieldError] | None = Field(None, description="The wrong fields, where fields are wrong.")
+    errors: list[FieldError] | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="The wrong fields, where fields are wrong.",
+    )
