@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import TextClause, text
 
-from notifier.storage import occurrences, pauses, planning, rehearsals, rescue
+from notifier.storage import occurrences, pauses, planning, rehearsals, rescue, retention
 from notifier.storage.engine import Database
 from notifier.storage.tables import LIVE
 from tests import servers
@@ -50,6 +50,9 @@ LEDGER = f"SELECT id FROM deliveries WHERE {OF_PROJECT} AND {{}} = '{UUID(int=7)
 NOTIFICATIONS = f"SELECT id FROM notifications WHERE {OF_PROJECT}"
 
 
+OLD = {"days": 90, "first_kept": UUID(int=1 << 120), "live": LIVE, "batch": 1000}
+
+
 @pytest.fixture(scope="module")
 async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
     """Yield a database with many rows."""
@@ -84,8 +87,24 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
             },
             "ix_deliveries_waiting",
         ),
+        (
+            retention.DELETE_DELIVERIES,
+            {
+                "project_id": UUID(PROJECT),
+                "after": UUID(int=0),
+                "first_kept": UUID(int=1 << 120),
+                "days": 90,
+                "live": LIVE,
+                "batch": 1000,
+            },
+            "pk_deliveries",
+        ),
         (text(LEDGER.format("notification_id")), {}, "ix_deliveries_of_notification"),
         (text(LEDGER.format("destination_id")), {}, "ix_deliveries_of_destination"),
+        (retention.PROJECTS, {"first_kept": UUID(int=1 << 120)}, "pk_deliveries"),
+        (retention.DELETE_REVISIONS, OLD, "ix_notification_revisions_replaced"),
+        (retention.DELETE_EXCEPTIONS, OLD, "ix_notification_exceptions_slot_at"),
+        (retention.DELETE_TOMBSTONES, OLD, "ix_notifications_deleted"),
         (
             text(f"{NOTIFICATIONS} ORDER BY id DESC LIMIT 51"),
             {},

@@ -1,8 +1,8 @@
 """SQL of the retention: history that is old goes, a batch at a time, and never what is still open.
 
-What is old is told by two facts. Its id, a UUIDv7, is from before the limit by the server's clock: that finds
-old rows through the primary key, oldest first, without an index of its own. And it ended before the limit;
-but where a test project has its own clock, only the first counts, since its years pass in seconds.
+Old is what ended before the limit. Where a test project has a clock of its own, whose years pass in seconds,
+its ids tell instead: they are UUIDv7, made by the server's clock. By their ids old deliveries are found, too:
+the primary key holds them in the order in which they were made, and no index of its own is needed.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ WITH old AS MATERIALIZED (
   SELECT x.project_id, x.id
   FROM notification_exceptions AS x
   JOIN notifications AS n ON n.project_id = x.project_id AND n.id = x.notification_id
-  WHERE x.slot_at < now() - make_interval(days => :days) AND x.id < :first_kept
+  WHERE x.slot_at < now() - make_interval(days => :days) AND (x.clock = :live OR x.id < :first_kept)
     AND (x.deleted_at < now() - make_interval(days => :days) OR (
       (n.next_due_at IS NULL OR n.next_due_at > x.slot_at)
       AND (x.move_to IS NULL
@@ -82,15 +82,16 @@ WITH old AS MATERIALIZED (
   FOR UPDATE OF x SKIP LOCKED
 )
 DELETE FROM notification_exceptions AS x USING old WHERE x.project_id = old.project_id AND x.id = old.id
-""").bindparams(bindparam("first_kept", type_=Uuid))
+""").bindparams(bindparam("first_kept", type_=Uuid), bindparam("live", type_=Uuid))
 
 # What was deleted and has no history left. Its revisions, exceptions and uses of destinations go with it.
 DELETE_TOMBSTONES = text("""
 WITH old AS MATERIALIZED (
   SELECT n.project_id, n.id
   FROM notifications AS n
-  WHERE n.deleted_at IS NOT NULL AND n.id < :first_kept
-    AND (n.clock <> :live OR n.deleted_at < now() - make_interval(days => :days))
+  WHERE n.deleted_at IS NOT NULL
+    AND CASE WHEN n.clock = :live THEN n.deleted_at < now() - make_interval(days => :days)
+      ELSE n.id < :first_kept END
     AND NOT EXISTS (
       SELECT 1 FROM deliveries AS d WHERE d.project_id = n.project_id AND d.notification_id = n.id
     )
