@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from notifier.domain.delivery import AttemptOutcome, Outcome, Reason, Status
+from notifier.domain.delivery import AMBIGUOUS, AttemptOutcome, Outcome, Reason, Status
 from notifier.domain.retry import Verdict, decide
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -20,6 +20,7 @@ def verdict(
     expires_in: float | None = None,
     waits: tuple[float, ...] = STANDARD,
     jitter: float = 0.0,
+    hold_unknown: bool = False,
 ) -> Verdict:
     return decide(
         outcome,
@@ -28,6 +29,7 @@ def verdict(
         expires_at=None if expires_in is None else NOW + timedelta(seconds=expires_in),
         waits=tuple(timedelta(seconds=wait) for wait in waits),
         jitter=jitter,
+        hold_unknown=hold_unknown,
     )
 
 
@@ -142,3 +144,16 @@ def test_a_rejection_is_the_end_whatever_waits_are_left(reason: Reason) -> None:
 def test_a_success_is_delivered_even_after_the_next_slot_began(attempts_made: int) -> None:
     delivered = verdict(Outcome.delivered(204), attempts_made=attempts_made, expires_in=-1)
     assert delivered == Verdict(Status.DELIVERED)
+
+
+@pytest.mark.parametrize("outcome", list(AttemptOutcome))
+@pytest.mark.parametrize(("attempts_made", "expires_in"), [(1, None), (10, None), (1, 3.0), (1, -1.0)])
+def test_only_what_may_have_arrived_is_held_and_only_where_that_is_asked_for(
+    outcome: AttemptOutcome, attempts_made: int, expires_in: float | None
+) -> None:
+    asked, usual = (
+        verdict(Outcome(outcome), attempts_made=attempts_made, expires_in=expires_in, hold_unknown=hold)
+        for hold in (True, False)
+    )
+    assert asked == (Verdict(Status.UNKNOWN) if outcome in AMBIGUOUS else usual)
+    assert usual.status is not Status.UNKNOWN
