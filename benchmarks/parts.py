@@ -55,5 +55,6 @@ class Part:
 PARTS = (
     Part("schedules", "benchmarks.schedules", "the next slot of a schedule"),
     Part("due", "benchmarks.due_minute", "a due minute, from the sweep to the last recorded outcome"),
+    Part("api", "benchmarks.api", "the HTTP API: get, list, create"),
     Part("queue", "benchmarks.queue", "jobs into Redis, jobs through a worker, round trips per delivery"),
 )

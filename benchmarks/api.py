@@ -1,0 +1,102 @@
+"""The HTTP API, one process each: GET one, a list of 50, POST; ours, Flask's, and FastAPI without a database.
+
+All are up at once on the same tables and take turns; the load is 32 connections that ask anew when answered.
+Flask runs under gunicorn with the `sync` and with the `gthread` worker, and the faster of the two counts. The
+limit is what FastAPI and uvicorn do at most: the same answer, from nowhere, for anybody.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import partial
+from statistics import median
+from typing import Any
+
+from benchmarks.api_servers import AUTHORIZED, DATABASE, GUNICORN, HOST, PLANTS, Stock, contestants, stock
+from benchmarks.parts import Run
+from benchmarks.rounds import Figure, in_turns, middle, ratio
+from benchmarks.servers import open_servers
+
+EXPECTED = {"get": "200", "list": "200", "post": "201"}
+PACKAGES = ("fastapi", "uvicorn", "flask", "gunicorn", "sqlalchemy", "psycopg2-binary")
+
+Measured = dict[tuple[str, str], list[dict[str, Any]]]
+"""By contestant and call: what the load generator found, in each round."""
+
+
+def measure(run: Run) -> None:
+    """Measure the three calls of all contestants, in turns."""
+    with open_servers() as servers:
+        servers.make_database(DATABASE)
+        servers.migrate(DATABASE)
+        with contestants(servers) as ports:
+            stored = stock(servers, ports["ours"], run.pick(10_000, 100))
+            measured = in_rounds(run, ports, requests(stored))
+    run.keep("api", figures(measured), PACKAGES)
+
+
+def requests(stored: Stock) -> dict[str, list[dict[str, Any]]]:
+    """Return what is asked in each call."""
+    body = {**PLANTS, "to": [stored.destination_id]}
+    asked: dict[str, list[dict[str, Any]]] = {
+        "get": [{"method": "GET", "path": f"/v1/notifications/{one}"} for one in stored.notification_ids],
+        "list": [{"method": "GET", "path": "/v1/notifications?limit=50"}],
+        "post": [{"method": "POST", "path": "/v1/notifications", "body": body}],
+    }
+    return {call: [{**one, "headers": AUTHORIZED} for one in many] for call, many in asked.items()}
+
+
+def in_rounds(run: Run, ports: Mapping[str, int], asked: Mapping[str, list[dict[str, Any]]]) -> Measured:
+    """Load each contestant with each call it knows, in turns."""
+    measured: Measured = {
+        (name, call): [] for name in ports for call in asked if name != "limit" or call == "get"
+    }
+
+    def turn(name: str, call: str) -> float:
+        found = load(run, ports[name], asked[call])
+        assert set(found["statuses"]) == {EXPECTED[call]}, f"{name}, {call}: {found['statuses']}"
+        measured[name, call].append(found)
+        return float(found["per_second"])
+
+    # call by call, so that what is compared stands close in time
+    order = sorted(measured, key=lambda pair: list(asked).index(pair[1]))
+    in_turns({f"{call}, {name}": partial(turn, name, call) for name, call in order}, run.rounds, run.say)
+    return measured
+
+
+def load(run: Run, port: int, asked: list[dict[str, Any]]) -> dict[str, Any]:
+    """Run the load generator, a process of its own; return what it found."""
+    sizes = {"--connections": run.pick(32, 4), "--warm-up": run.pick(1, 0), "--seconds": run.pick(4, 0)}
+    options = [str(part) for pair in sizes.items() for part in pair]
+    argv = [sys.executable, "-m", "benchmarks.api_load", HOST, str(port), *options]
+    text = json.dumps(asked)
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode:
+        raise AssertionError(f"the load generator failed: {done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def figures(measured: Measured) -> dict[str, Figure]:
+    """Return rates, latencies and the ratios that are promised."""
+    found: dict[str, Figure] = {}
+    for (name, call), rounds in measured.items():
+        key = "flask_" + name.removeprefix("flask, ") if name in GUNICORN else name
+        for unit, field in (("/s", "per_second"), ("ms", "p50_ms"), ("ms", "p99_ms")):
+            found[f"api.{key}.{call}.{field}"] = middle(column(rounds, field), unit)
+    for call in EXPECTED:
+        if peers := [
+            rounds for (name, what), rounds in measured.items() if name in GUNICORN and what == call
+        ]:
+            best = max((column(rounds, "per_second") for rounds in peers), key=median)
+            found[f"api.x_flask.{call}"] = ratio(column(measured["ours", call], "per_second"), best)
+    ours, limit = measured["ours", "get"], measured["limit", "get"]
+    found["api.p99_over_p50.get"] = ratio(column(ours, "p99_ms"), column(ours, "p50_ms"))
+    found["api.of_fastapi_limit.get"] = ratio(column(ours, "per_second"), column(limit, "per_second"))
+    return found
+
+
+def column(rounds: list[dict[str, Any]], field: str) -> list[float]:
+    """Return one figure of each round."""
+    return [float(one[field]) for one in rounds]
