@@ -111,6 +111,9 @@ class Deliverer:
         """
         try:
             channel, envelope = self.channels.get(claim.kind), self._envelope(claim)
+        except rendering.TemplateSlow as error:
+            # it was fast enough when it was saved
+            return Outcome(AttemptOutcome.FAILED, error=str(error))
         except rendering.TemplateFailed as error:
             return Outcome.rejected(Reason.TEMPLATE_ERROR, str(error))
         except DecryptionFailed as error:

@@ -8,9 +8,25 @@ from uuid import UUID
 from liquid.exceptions import LiquidError
 
 from notifier.domain.errors import FieldProblem, InvalidInput
-from notifier.rendering.language import BODY_LIMIT, DATA_LIMIT, TemplateFailed, compile_template, weight
+from notifier.rendering.language import (
+    BODY_LIMIT,
+    DATA_LIMIT,
+    TemplateFailed,
+    TemplateSlow,
+    compile_template,
+    weight,
+)
 
-__all__ = ["BODY_LIMIT", "TITLE_LIMIT", "TemplateFailed", "context", "render", "render_title", "validate"]
+__all__ = [
+    "BODY_LIMIT",
+    "TITLE_LIMIT",
+    "TemplateFailed",
+    "TemplateSlow",
+    "context",
+    "render",
+    "render_title",
+    "validate",
+]
 
 TITLE_LIMIT = 200
 """Characters of a rendered title; longer ones are cut."""
