@@ -227,7 +227,7 @@ async def test_other_requests_are_answered_while_a_heavy_call_is_worked_on(clien
         assert (await client.get("/v1/notifications", params={"limit": 1})).status_code == 200
         answered += 1
     assert set(statuses(await heavy)) <= {201, 422}
-    assert answered > 10
+    assert answered >= 5
 
 
 async def test_a_key_that_only_reads_makes_nothing(reader: httpx.AsyncClient) -> None:

@@ -1,10 +1,15 @@
 """Long work of one request, done in turns with the other requests of the process."""
 
+import asyncio
+
 from notifier.clock import monotonic
 from notifier.storage.engine import Session
 
 LONGEST_TURN = 0.02
 """Seconds for which the others have to wait."""
+
+PAUSE = 0.005
+"""Seconds that the others get then: enough for each of them to go on by some steps."""
 
 
 class Turns:
@@ -19,4 +24,5 @@ class Turns:
         if monotonic() - self._began > LONGEST_TURN:
             # a statement, not a mere turn of the loop: the server ends transactions that stand idle
             await self._session.ping()
+            await asyncio.sleep(PAUSE)
             self._began = monotonic()
