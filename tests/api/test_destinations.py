@@ -14,6 +14,9 @@ SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 FIELDS = {"id", "kind", "name", "config", "secret_set", "status", "blocked_reason", "revision"} | {
     "created_at",
     "updated_at",
+    "retry",
+    "on_unknown",
+    "failing_since",
 }
 
 
@@ -63,6 +66,9 @@ async def test_a_destination_has_a_name(
         ({"name": "new"}, {"name": "new"}),
         ({"config": {"url": "https://example.com/b"}}, {"config": {"url": "https://example.com/b"}}),
         ({"secret": SECRET}, {}),
+        ({"retry": {"schedule": [60, 604800]}}, {"retry": {"schedule": [60, 604800]}}),
+        ({"retry": {"schedule": []}}, {"retry": {"schedule": []}}),
+        ({"on_unknown": "hold"}, {"on_unknown": "hold"}),
     ],
 )
 async def test_a_patch_changes_what_it_names_and_nothing_else(
@@ -181,3 +187,45 @@ async def test_a_wrong_destination_is_refused_with_its_place(
     assert answer.status_code == 422, answer.text
     assert [(one["pointer"], one["code"]) for one in answer.json()["errors"]] == [(pointer, code)]
     assert (await client.get("/v1/destinations")).json()["items"] == []
+
+
+def _with_schedule(schedule: object) -> dict:
+    return {**HOOK, "retry": {"schedule": schedule}}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        (_with_schedule([0]), "/retry/schedule/0", "greater_than_equal"),
+        (_with_schedule([-1]), "/retry/schedule/0", "greater_than_equal"),
+        (_with_schedule([604801]), "/retry/schedule/0", "less_than_equal"),  # 7 days are 604800 s
+        (_with_schedule([1.5]), "/retry/schedule/0", "int_type"),
+        (_with_schedule(["5"]), "/retry/schedule/0", "int_type"),
+        (_with_schedule([True]), "/retry/schedule/0", "int_type"),
+        (_with_schedule([10**400]), "/retry/schedule/0", "less_than_equal"),
+        (_with_schedule([60] * 21), "/retry/schedule", "too_long"),
+        (_with_schedule(None), "/retry/schedule", "list_type"),
+        ({**HOOK, "retry": {}}, "/retry/schedule", "missing"),
+        ({**HOOK, "retry": [60]}, "/retry", "model_type"),
+        ({**HOOK, "retry": {"schedule": [60], "jitter": 0}}, "/retry/jitter", "extra_forbidden"),
+        ({**HOOK, "on_unknown": "drop"}, "/on_unknown", "literal_error"),
+        ({**HOOK, "on_unknown": None}, "/on_unknown", "literal_error"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_retry_policy_is_refused_with_its_place(
+    client: httpx.AsyncClient, body: dict, pointer: str, code: str
+) -> None:
+    answer = await client.post("/v1/destinations", json=body)
+    assert answer.status_code == 422, answer.text
+    assert [(one["pointer"], one["code"]) for one in answer.json()["errors"]] == [(pointer, code)]
+
+
+async def test_a_retry_policy_is_kept_until_null_takes_it_back(client: httpx.AsyncClient) -> None:
+    body = {**HOOK, "retry": {"schedule": [60] * 20}, "on_unknown": "hold"}
+    made = (await client.post("/v1/destinations", json=body)).json()
+    assert (made["retry"], made["on_unknown"]) == ({"schedule": [60] * 20}, "hold")
+    at = f"/v1/destinations/{made['id']}"
+    assert (await client.patch(at, json={"name": "x"})).json()["retry"] == {"schedule": [60] * 20}
+    assert (await client.patch(at, json={"retry": None})).json()["retry"] is None
+    assert (await client.get(at)).json()["on_unknown"] == "hold"

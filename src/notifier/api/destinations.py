@@ -33,7 +33,13 @@ async def create(body: DestinationCreate, ctx: Writer, once: OnceDep) -> Respons
 
     async def work() -> Answer:
         row, secret = await destinations.create(
-            ctx, kind=body.kind, name=body.name, config=body.config, secret=body.secret
+            ctx,
+            kind=body.kind,
+            name=body.name,
+            config=body.config,
+            secret=body.secret,
+            retry_schedule=body.retry.schedule if body.retry else None,
+            on_unknown=body.on_unknown,
         )
         read = DestinationCreated(**DestinationRead.of(row).model_dump(), secret=secret)
         return read, {**etag(row.revision), "Location": f"/v1/destinations/{row.id}"}

@@ -1,9 +1,9 @@
-"""`/v1/projects` and `/v1/keys`: for admins."""
+"""`/v1/projects`, `/v1/project` (one's own) and `/v1/keys`: for admins."""
 
 from fastapi import APIRouter, Response
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
-from notifier.api.deps import Admin, PagingDep
+from notifier.api.deps import Admin, PagingDep, Reader
 from notifier.api.idempotency import Answer, OnceDep
 from notifier.api.problems import documented
 from notifier.api.schemas.common import write_cursor
@@ -12,6 +12,8 @@ from notifier.api.schemas.project import (
     KeyCreated,
     KeyPage,
     KeyRead,
+    OwnProject,
+    OwnProjectUpdate,
     ProjectCreate,
     ProjectCreated,
     ProjectPage,
@@ -41,6 +43,18 @@ async def list_projects(ctx: Admin, paging: PagingDep) -> ProjectPage:
     found = await projects.page(ctx, after=paging.after, limit=paging.limit)
     items = [ProjectRead.model_validate(row) for row in found.items]
     return ProjectPage(items=items, next_cursor=write_cursor(found.next_after))
+
+
+@router.get("/project")
+async def get_own_project(ctx: Reader) -> OwnProject:
+    """Get the project that your key belongs to."""
+    return OwnProject.of(*await projects.own(ctx))
+
+
+@router.patch("/project")
+async def update_own_project(body: OwnProjectUpdate, ctx: Admin) -> OwnProject:
+    """Change the fields given: the name, and who is sent which events."""
+    return OwnProject.of(*await projects.change_own(ctx, body.changes()))
 
 
 @router.post("/keys", status_code=HTTP_201_CREATED, response_model=KeyCreated, responses=documented(409))

@@ -13,20 +13,36 @@ from notifier.domain.delivery import Reason, Trigger, message_id
 from notifier.domain.errors import Conflict, InvalidInput, NotFound
 from notifier.jobs import Job
 from notifier.services.context import Context, check_revision, parse_id
-from notifier.storage import deliveries, destinations
+from notifier.storage import deliveries, destinations, events
+from notifier.storage.health import WELL
 from notifier.storage.paging import Page
 from notifier.storage.tables import LIVE
 
 MOST_SECRETS = 2
 """A new secret and the one before it, so that receivers can change over without a gap."""
 
+PLAIN = ("name", "retry_schedule", "on_unknown")
+"""Fields that are written as they are."""
+
 
 async def create(
-    ctx: Context, *, kind: str, name: str | None, config: Mapping[str, Any], secret: str | None
+    ctx: Context,
+    *,
+    kind: str,
+    name: str | None,
+    config: Mapping[str, Any],
+    secret: str | None,
+    retry_schedule: Sequence[int] | None = None,
+    on_unknown: str = "retry",
 ) -> tuple[Row[Any], str | None]:
-    """Store a destination; return it with its signing secret, which no later call shows."""
+    """Store a destination; return it with its signing secret, which no later call shows.
+
+    `retry_schedule` holds the seconds between its tries; None: as the service does.
+    """
     checked = ctx.channels.validate_config(kind, config)
-    return await add(ctx, kind, checked, name=name, secret=_check_secret(ctx, kind, secret))
+    values, secret = draft(ctx, kind, checked, name=name, secret=_check_secret(ctx, kind, secret))
+    values |= {"retry_schedule": retry_schedule, "on_unknown": on_unknown}
+    return await destinations.add(ctx.session, values), secret
 
 
 async def get(ctx: Context, destination_id: str) -> Row[Any]:
@@ -42,19 +58,18 @@ async def page(ctx: Context, *, kind: str | None, after: UUID | None, limit: int
 async def update(
     ctx: Context, destination_id: str, changes: Mapping[str, Any], *, revision: int | None
 ) -> Row[Any]:
-    """Write what differs: `name`, `config`, `secret`, `status` (`active` lifts a block)."""
+    """Write what differs: those of `PLAIN`, `config`, `secret`, `status` (`active` lifts a block)."""
     row = await _get(ctx, destination_id, lock=True)
     check_revision(revision, row.revision)
-    values: dict[str, Any] = {}
-    if changes.get("name", row.name) != row.name:
-        values["name"] = changes["name"]
+    stored = row._mapping
+    values = {name: changes[name] for name in PLAIN if changes.get(name, stored[name]) != stored[name]}
     if "config" in changes:
         columns = _config_columns(ctx, row.kind, ctx.channels.validate_config(row.kind, changes["config"]))
-        values |= columns if columns["fingerprint"] != row.fingerprint else {}
+        values |= {**columns, **WELL} if columns["fingerprint"] != row.fingerprint else {}
     if "secret" in changes:
         values["secrets"] = await _rotated(ctx, row, changes["secret"])
     if changes.get("status") == "active" and row.blocked_at is not None:
-        values |= {"blocked_at": None, "blocked_reason": None}
+        values |= {"blocked_at": None, "blocked_reason": None, **WELL}
         await destinations.release_held(ctx.session, ctx.project_id, row.id)
     if not values:
         return row
@@ -70,6 +85,10 @@ async def delete(ctx: Context, destination_id: str, *, revision: int | None) -> 
         raise Conflict(
             f"{users} notification(s) still send to it. Give them another `to` first: "
             f"GET /v1/notifications?destination_id={row.id} lists them."
+        )
+    if await events.hears(ctx.session, ctx.project_id, row.id):
+        raise Conflict(
+            "The project's events are sent to it. Give them to another one first: PATCH /v1/project."
         )
     await destinations.change(ctx.session, ctx.project_id, row.id, {"deleted_at": ctx.now})
     await deliveries.cancel_unstarted_to(ctx.session, ctx.project_id, row.id, Reason.DESTINATION_DELETED)
@@ -96,14 +115,6 @@ async def queue_deliveries(ctx: Context, rows: Sequence[Mapping[str, Any]]) -> l
     if ctx.session.clock.id == LIVE:
         ctx.session.after_commit(lambda: ctx.queue.ring(jobs))
     return stored
-
-
-async def add(
-    ctx: Context, kind: str, config: Mapping[str, Any], *, name: str | None, secret: str | None
-) -> tuple[Row[Any], str | None]:
-    """Store a destination with this canonical config; return it with its signing secret, made if absent."""
-    values, secret = draft(ctx, kind, config, name=name, secret=secret)
-    return await destinations.add(ctx.session, values), secret
 
 
 def draft(

@@ -1,16 +1,16 @@
 """Projects and their API keys; for admins."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
 
 from notifier.clock import new_id
-from notifier.domain.errors import Conflict, Forbidden, NotFound
+from notifier.domain.errors import Conflict, FieldProblem, Forbidden, InvalidInput, NotFound
 from notifier.services.context import Context, parse_id
-from notifier.storage import access
+from notifier.storage import access, events, recipients
 from notifier.storage.paging import Page
 
 KEY_PREFIX = "ntf_"
@@ -37,6 +37,37 @@ async def page(ctx: Context, *, after: UUID | None, limit: int) -> Page:
     """Return a page of all projects, newest first. Raises Forbidden."""
     _require_operator(ctx)
     return await access.projects_page(ctx.session, after=after, limit=limit)
+
+
+async def own(ctx: Context) -> tuple[Row[Any], Sequence[Row[Any]]]:
+    """Return the caller's project, and which destinations hear of which events."""
+    project = await access.project(ctx.session, ctx.project_id)
+    return project, await events.subscriptions(ctx.session, ctx.project_id)
+
+
+async def change_own(ctx: Context, changes: Mapping[str, Any]) -> tuple[Row[Any], Sequence[Row[Any]]]:
+    """Write `name` and `events` of the caller's project, where they are given; return it as `own` does."""
+    await access.project(ctx.session, ctx.project_id, lock=True)
+    if "name" in changes:
+        await access.rename_project(ctx.session, ctx.project_id, changes["name"])
+    if "events" in changes:
+        await _check_destinations(ctx, [one["destination_id"] for one in changes["events"]])
+        await events.subscribe(ctx.session, ctx.project_id, changes["events"])
+    return await own(ctx)
+
+
+async def _check_destinations(ctx: Context, ids: Sequence[UUID]) -> None:
+    """Raise InvalidInput for each id that is no destination of the project, or stands there twice."""
+    found = {row.id for row in await recipients.find(ctx.session, ctx.project_id, ids=ids)}
+    problems = []
+    for index, one in enumerate(ids):
+        pointer = f"/events/{index}/destination_id"
+        if one not in found:
+            problems.append(FieldProblem(pointer, "unknown_destination", f"No destination has the id {one}."))
+        elif one in ids[:index]:
+            problems.append(FieldProblem(pointer, "duplicate", "Give all types of a destination at once."))
+    if problems:
+        raise InvalidInput(problems)
 
 
 async def create_key(ctx: Context, *, name: str, scopes: Sequence[str]) -> tuple[Row[Any], str]:

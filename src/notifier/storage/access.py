@@ -87,6 +87,19 @@ async def add_project(session: Session, values: Mapping[str, Any]) -> Row[Any]:
     return (await session.execute(insert(projects).values(**values).returning(projects))).one()
 
 
+async def project(session: Session, project_id: UUID, *, lock: bool = False) -> Row[Any]:
+    """Return one project, locked for a change if asked."""
+    statement = select(projects).where(projects.c.id == project_id)
+    statement = statement.with_for_update(key_share=True) if lock else statement
+    return (await session.execute(statement)).one()
+
+
+async def rename_project(session: Session, project_id: UUID, name: str) -> Row[Any]:
+    """Give a project another name and return it."""
+    statement = update(projects).where(projects.c.id == project_id).values(name=name).returning(projects)
+    return (await session.execute(statement)).one()
+
+
 async def projects_page(session: Session, *, after: UUID | None, limit: int) -> Page:
     """Return a page of all projects, newest first."""
     return await fetch_page(session, select(projects), key=projects.c.id, after=after, limit=limit)

@@ -40,8 +40,10 @@ FEEL = f"""felt AS (
   FROM changed
   WHERE t.project_id = changed.project_id AND t.id = changed.id
 )"""
-"""What the attempts in `done` tell of their destinations, which are locked in one order. A delivery counts with
-its first attempt; where some arrived and some did not, the destination is well."""
+"""What the attempts in `done` tell of their destinations, which are locked in one order.
+
+A delivery counts with its first attempt; where some arrived and some did not, the destination is well.
+"""
 
 WELL: dict[str, Any] = {"failing_since": None, "failed_deliveries": 0}
 """The columns of a destination of which nothing bad is known."""

@@ -1,10 +1,11 @@
 """The shapes of projects and keys."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from notifier.api.schemas.common import Id, Input, Instant, Output
+from notifier.api.schemas.common import Changes, GivenId, Id, Input, Instant, Output
+from notifier.domain.event import BAD_NEWS, EventType
 
 Scope = Literal["read", "write", "admin"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
@@ -27,6 +28,46 @@ class ProjectRead(Output):
     mode: Literal["live", "test"]
     clock_at: Instant | None = Field(description="Where the clock of a test project stands.")
     created_at: Instant
+
+
+class Subscription(Input):
+    """Events that a destination is sent."""
+
+    destination_id: GivenId = Field(description="A destination of the project, of any kind.")
+    types: list[Annotated[EventType, Field(strict=False)]] = Field(
+        list(BAD_NEWS), min_length=1, max_length=len(EventType), description="If absent: the bad news."
+    )
+
+
+class OwnProjectUpdate(Changes):
+    """The fields to change; a field that is absent stays as it is."""
+
+    name: Name = ""
+    events: list[Subscription] = Field(
+        [], max_length=10, description="Who is sent which events, in place of all that was set before."
+    )
+
+    def changes(self) -> dict[str, Any]:
+        """Return the fields that the request named."""
+        return self.model_dump(include=self.model_fields_set)
+
+
+class SubscriptionRead(Output):
+    """Events that a destination is sent."""
+
+    destination_id: Id
+    types: list[EventType]
+
+
+class OwnProject(ProjectRead):
+    """The project of the key that asks."""
+
+    events: list[SubscriptionRead] = Field(description="Who is sent which events.")
+
+    @classmethod
+    def of(cls, row: Any, subscriptions: Any) -> "OwnProject":
+        """Return the answer for a row and its subscriptions."""
+        return cls.model_validate({**row._mapping, "events": list(subscriptions)})
 
 
 class ProjectCreated(ProjectRead):
