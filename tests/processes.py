@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import redis
 from aiohttp import web
 
 from notifier.embedded import guard, sockets
@@ -51,10 +52,14 @@ class Roles:
 
     def start(self, role: str, *, name: str | None = None, **settings: object) -> Child:
         """Start one process; settings are given without their prefix. A second of a role needs a `name`."""
+        env = self.environment(**settings)
+        return Child(Command(name or role, (sys.executable, "-m", "notifier", role), env), self.places)
+
+    def environment(self, **settings: object) -> dict[str, str]:
+        """Return what a process finds in its environment."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFIER_")}
         given = {name: str(value) for name, value in {**self.settings, **settings}.items()}
-        env = {**kept, **{f"NOTIFIER_{name}": value for name, value in given.items()}}
-        return Child(Command(name or role, (sys.executable, "-m", "notifier", role), env), self.places)
+        return {**kept, **{f"NOTIFIER_{name}": value for name, value in given.items()}}
 
     def run(self, role: str, **settings: object) -> None:
         """Run one process to its good end."""
@@ -99,6 +104,20 @@ class OwnValkey:
         """End it as a crash does."""
         os.kill(self._child.pid, signal.SIGKILL)
         wait_until(lambda: self._child.exit_code() is not None)
+
+    def freeze(self) -> None:
+        """Have it answer nobody, and close no connection."""
+        os.kill(self._child.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self._child.pid, signal.SIGCONT)
+
+    def set(self, **settings: object) -> None:
+        """Change its settings while it runs; `_` stands for `-` in their names."""
+        with redis.Redis.from_url(self.url) as client:
+            for name, value in settings.items():
+                client.config_set(name.replace("_", "-"), str(value))
 
 
 @contextmanager

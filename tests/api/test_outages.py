@@ -12,7 +12,7 @@ from alembic import command
 from sqlalchemy.engine import make_url
 
 from notifier.pipeline.planner import SCHEDULER
-from notifier.storage import engine, migrations, planning
+from notifier.storage import audit, engine, migrations, planning
 from notifier.storage.engine import Database
 from tests.api.conftest import Project, connect, new_project, running, settings_for
 from tests.api.test_bad_input import assert_problem
@@ -172,12 +172,16 @@ async def test_without_redis_the_service_is_ready_but_degraded(
     ready = await client.get("/readyz")
     assert ready.status_code == 200
     assert ready.json()["status"] == "degraded"
-    assert ready.json()["checks"] == {"database": "ok", "redis": "unavailable", "scheduler": "ok"}
+    checks = ready.json()["checks"]
+    assert {name for name, verdict in checks.items() if verdict != "ok"} == {"redis"}
+    assert checks["redis"] == "unavailable"
 
 
 async def beat(database: Database) -> None:
+    """Have a scheduler and a worker look alive."""
     async with database.transaction() as session:
-        await planning.beat(session, SCHEDULER)
+        for name in (SCHEDULER, audit.WORKER + "one"):
+            await planning.beat(session, name)
 
 
 async def test_with_all_its_parts_the_service_is_ready(database_url: str, redis_url: str) -> None:
@@ -187,6 +191,7 @@ async def test_with_all_its_parts_the_service_is_ready(database_url: str, redis_
         after = await client.get("/readyz")
     assert (before.status_code, before.json()["status"]) == (200, "degraded")
     assert before.json()["checks"]["scheduler"] == "no recent sweep"
+    assert before.json()["checks"]["worker"] == "none alive"
     assert (after.status_code, after.json()["status"]) == (200, "ready")
     assert 0 <= after.json()["seconds_since_sweep"] < 60
 

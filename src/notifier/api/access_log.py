@@ -6,10 +6,11 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from notifier.clock import monotonic
+from notifier.observability import metrics
 
 log = structlog.get_logger(__name__)
 
-PROBES = ("/healthz", "/readyz")
+PROBES = ("/healthz", "/readyz", "/metrics")
 """Asked every few seconds, so a good answer is worth a line only when looking closely."""
 
 
@@ -43,8 +44,9 @@ class AccessLog:
 
 
 def _write(scope: Scope, status: int | None, seconds: float) -> None:
-    """Log the line; without a status nobody waited for the answer."""
+    """Log the line and count; without a status nobody waited for the answer."""
     route = _template(scope)
+    metrics.requested(scope["method"], route, status, seconds)
     write = log.debug if route in PROBES and status == 200 else log.info
     write(
         "request.done",

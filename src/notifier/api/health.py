@@ -5,10 +5,12 @@ import asyncio
 from fastapi import APIRouter, Response
 
 from notifier.api.deps import RuntimeDep
-from notifier.api.schemas.health import Alive, Readiness
-from notifier.pipeline.planner import SCHEDULER
+from notifier.api.schemas.health import Alive, Checks, Readiness
+from notifier.jobs import condition
+from notifier.jobs.condition import Condition
 from notifier.runtime import Runtime
-from notifier.storage import migrations, planning
+from notifier.storage import audit, migrations
+from notifier.storage.audit import LATE_SECONDS, Standing
 from notifier.storage.migrations import SchemaMismatch
 
 router = APIRouter(tags=["health"])
@@ -28,38 +30,56 @@ async def healthz() -> Alive:
     responses={503: {"model": Readiness, "description": "The database is away, or has another schema."}},
 )
 async def readyz(runtime: RuntimeDep, response: Response) -> Readiness:
-    """Say whether requests can be served (200 or 503), and how Redis and the scheduler are.
+    """Say whether requests can be served (200 or 503), and how Redis, the scheduler and the workers are.
 
-    Neither of those two stops the API: rings that are lost are rung again from rows.
+    None of those stops the API: what is due stands in the database, and goes out once they are back.
     """
-    database, redis = await asyncio.gather(_age_of_sweep(runtime), _ping(runtime), return_exceptions=True)
-    ready = not isinstance(database, BaseException)
-    swept = database if ready else None
-    alive = isinstance(swept, float) and swept < OLDEST_SWEEP
-    checks = {
-        "database": _verdict(database),
-        "redis": "ok" if redis is None else "unavailable",
-        "scheduler": "ok" if alive else "no recent sweep",
-    }
-    response.status_code = 200 if ready else 503
-    healthy = all(value == "ok" for value in checks.values())
-    status = "ready" if healthy else "degraded" if ready else "unavailable"
-    return Readiness.model_validate({"status": status, "checks": checks, "seconds_since_sweep": swept})
+    standing, redis = await asyncio.gather(stand(runtime), look_at_redis(runtime), return_exceptions=True)
+    told = {"database": _database(standing), "redis": _redis(redis), **_parts(standing)}
+    checks = Checks.model_validate(told)
+    known = standing if isinstance(standing, Standing) else None
+    response.status_code = 200 if known else 503
+    healthy = all(value == "ok" for value in checks.model_dump().values())
+    return Readiness(
+        status="ready" if healthy else "degraded" if known else "unavailable",
+        checks=checks,
+        seconds_since_sweep=known and known.seconds_since_sweep,
+        lag_seconds=known and known.lag_seconds,
+        workers=known and known.workers,
+    )
 
 
-def _verdict(database: float | BaseException | None) -> str:
-    if isinstance(database, SchemaMismatch):
-        return f"wrong schema: {database}"
-    return "unavailable" if isinstance(database, BaseException) else "ok"
-
-
-async def _age_of_sweep(runtime: Runtime) -> float | None:
+async def stand(runtime: Runtime) -> Standing:
+    """Return how the service stands by its database; raises what keeps it from knowing, within seconds."""
     async with asyncio.timeout(PATIENCE):
         await migrations.check_schema(runtime.database)
         async with runtime.database.transaction() as session:
-            return await planning.age_of_beat(session, SCHEDULER)
+            return await audit.standing(session)
 
 
-async def _ping(runtime: Runtime) -> None:
+async def look_at_redis(runtime: Runtime) -> Condition:
+    """Return how Redis is; raises what keeps it from knowing, within seconds."""
     async with asyncio.timeout(PATIENCE):
-        await runtime.queue.ping()
+        return await condition.look_at(runtime.queue.redis)
+
+
+def _database(standing: Standing | BaseException) -> str:
+    if isinstance(standing, SchemaMismatch):
+        return f"wrong schema: {standing}"
+    return "unavailable" if isinstance(standing, BaseException) else "ok"
+
+
+def _redis(found: Condition | BaseException) -> str:
+    return "unavailable" if isinstance(found, BaseException) else found.complaint or "ok"
+
+
+def _parts(standing: Standing | BaseException) -> dict[str, str]:
+    """Return how those parts are of which only the database tells."""
+    if isinstance(standing, BaseException):
+        return {"scheduler": "no recent sweep", "worker": "unknown", "queue": "unknown"}
+    age = standing.seconds_since_sweep
+    return {
+        "scheduler": "ok" if age is not None and age < OLDEST_SWEEP else "no recent sweep",
+        "worker": "ok" if standing.workers else "none alive",
+        "queue": "ok" if standing.lag_seconds <= LATE_SECONDS else "lagging",
+    }

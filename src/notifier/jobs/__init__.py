@@ -100,6 +100,10 @@ class Queue:
         """Run a Lua script in Redis on this queue."""
         return await cast(Awaitable[Any], self.redis.eval(script, 1, self.name, *arguments))
 
+    async def length(self) -> int:
+        """Return how many jobs wait or are being worked on."""
+        return int(await self.redis.zcard(self.name))
+
     async def ping(self) -> None:
         """Raise if Redis does not answer."""
         await self.redis.ping()

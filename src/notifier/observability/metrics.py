@@ -77,6 +77,11 @@ def audited(figures: Mapping[str, int]) -> None:
         _audit.labels(name).set(count)
 
 
+def forget_audit() -> None:
+    """Show no figures of the auditor until there are new ones."""
+    _audit.clear()
+
+
 # `labels` costs more than what it is asked for: a series is looked up once
 _request_series = cache(_requests.labels)
 _attempt_series = cache(_attempts.labels)
