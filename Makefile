@@ -18,7 +18,7 @@ BENCH_VENV := .bench-venv
 BENCH_READY := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench faults lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ check: $(TEST_READY) ## Check format, lint, types, import contracts, migrations;
 
 bench: $(TEST_READY) $(BENCH_READY) ## Measure what things cost, into benchmarks/results.json (PART=due for one part; QUICK=1)
 	@$(BIN)/python -m benchmarks $(PART) $(if $(QUICK),--quick)
+
+faults: $(TEST_READY) ## Kill, freeze, take away for 20 minutes; the table goes into docs/guarantees.md (SEED=1; ONLY=restarts)
+	@$(BIN)/python -m tests.faults --write $(if $(SEED),--seed $(SEED)) $(ONLY)
 
 lock: ## Rewrite the hash-pinned requirements from pyproject.toml (needs uv)
 	@requirements/lock

@@ -1,0 +1,22 @@
+"""All scenarios. A new one is a file here, with an act and its forms, and a line below."""
+
+from tests.faults.scenario import Scenario
+from tests.faults.scenarios import (
+    frozen_worker,
+    killed_at_failpoints,
+    killed_workers,
+    many_planners,
+    restarted_database,
+    server_away,
+    stopped_in_turn,
+)
+
+SCENARIOS: tuple[Scenario, ...] = (
+    *killed_at_failpoints.SCENARIOS,
+    *killed_workers.SCENARIOS,
+    *restarted_database.SCENARIOS,
+    *stopped_in_turn.SCENARIOS,
+    *frozen_worker.SCENARIOS,
+    *many_planners.SCENARIOS,
+    *server_away.SCENARIOS,
+)

@@ -1,0 +1,62 @@
+"""Workers that are killed all the time, alone or while their servers lose what they know."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from notifier.embedded.child import Child
+from tests.faults.scenario import Scenario
+from tests.faults.stage import Stage
+
+WORKERS = 3
+AT_ONCE = 20
+
+Blow = Callable[[], Awaitable[object]]
+
+
+async def kill_workers(stage: Stage, *, due: int, kills: int, of_each_server: int) -> None:
+    """Kill workers, the oldest first, at even steps of progress; hit the servers in between, at random."""
+    await stage.fill(due)
+    workers = [stage.start("worker", f"worker-{n}", WORKER_CONCURRENCY=AT_ONCE) for n in range(WORKERS)]
+    stage.start("scheduler")
+    await stage.planned()
+    blows = [*[_killer(stage, workers)] * kills, *_blows_at_servers(stage) * of_each_server]
+    stage.random.shuffle(blows)
+    step = int(due * 0.9) // len(blows)
+    for number, blow in enumerate(blows):
+        await stage.progress(number * step)
+        await blow()
+        stage.harmed()
+
+
+def _killer(stage: Stage, workers: list[Child]) -> Blow:
+    async def kill() -> None:
+        workers.append(await stage.kill(workers.pop(0)))
+
+    return kill
+
+
+def _blows_at_servers(stage: Stage) -> list[Blow]:
+    async def restart_valkey() -> None:
+        await asyncio.to_thread(stage.valkey.kill)
+        await asyncio.to_thread(stage.valkey.start)
+
+    async def restart_postgres() -> None:
+        await asyncio.to_thread(stage.postgres.restart_at_once)
+
+    return [stage.house.queue.redis.flushall, restart_valkey, restart_postgres]
+
+
+SCENARIOS = (
+    Scenario(
+        "50 kills of workers",
+        kill_workers,
+        full={"due": 5000, "kills": 50, "of_each_server": 0},
+        quick={"due": 600, "kills": 6, "of_each_server": 0},
+    ),
+    Scenario(
+        "the same with 3 FLUSHALL, 3 kills of Valkey, 3 restarts of PostgreSQL",
+        kill_workers,
+        full={"due": 5000, "kills": 50, "of_each_server": 3},
+        quick={"due": 600, "kills": 3, "of_each_server": 1},
+    ),
+)

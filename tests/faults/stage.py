@@ -1,0 +1,164 @@
+"""The stage of a scenario: servers, processes and a receiver of its own, and what can be done to them."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+from notifier.clock import monotonic
+from notifier.domain.delivery import TERMINAL, message_id
+from notifier.embedded.child import Child, Command
+from tests.faults.oracle import compare
+from tests.faults.receiver import ROOT, Receiver
+from tests.faults.result import Result
+from tests.faults.servers import OwnPostgres, own_postgres
+from tests.house import House, bulk_due, open_house
+from tests.processes import LOOPBACK, OwnValkey, Roles, open_roles, own_valkey, until
+
+DRAIN_SECONDS = 240.0
+PROGRESS_SECONDS = 120.0
+NOT_PLANNED = """
+SELECT n.id, used.destination_id, n.next_due_at
+FROM notifications AS n
+JOIN notification_destinations AS used ON used.project_id = n.project_id AND used.notification_id = n.id
+"""
+
+
+class Stage:
+    """All that a scenario needs; `random` decides where it strikes, and follows from the seed."""
+
+    def __init__(
+        self,
+        house: House,
+        servers: tuple[OwnPostgres, OwnValkey],
+        roles: Roles,
+        receiver: Receiver,
+        random: Random,
+    ) -> None:
+        self.house = house
+        self.postgres, self.valkey = servers
+        self.receiver = receiver
+        self.random = random
+        self._roles = roles
+        self._due: set[str] = set()
+        self._harmed_at = monotonic()
+        self._drained_at = 0.0
+
+    # what is due
+
+    async def fill(self, due: int, *, later: int = 0, seconds: float = 0) -> None:
+        """Make `due` messages due, `later` of them only in so many seconds. Before any process is started."""
+        await bulk_due(self.house, due, to=self.receiver.url)
+        await self.house.sql(
+            "UPDATE notifications SET next_due_at = now() + make_interval(secs => :seconds) WHERE id IN"
+            " (SELECT id FROM notifications ORDER BY id DESC LIMIT :later)",
+            later=later,
+            seconds=seconds,
+        )
+        rows = await self.house.sql(NOT_PLANNED)
+        self._due = {message_id(row.id, row.destination_id, row.next_due_at) for row in rows}
+
+    # processes
+
+    def start(
+        self, role: str, name: str = "", *, at: tuple[str, int] | None = None, **settings: object
+    ) -> Child:
+        """Start a process; with `at`, one that ends itself there: a place, and which time it is reached."""
+        env = self._roles.environment(**settings)
+        armed = ("tests.faults.armed", role, "--kill-at", at[0], "--nth", str(at[1])) if at else ()
+        argv = (sys.executable, "-m", *(armed or ("notifier", role)))
+        command = Command(name or role, argv, {**env, "PYTHONPATH": _python_path(env)})
+        return Child(command, self._roles.places)
+
+    async def again(self, child: Child) -> Child:
+        """Start anew what has ended, or is about to."""
+        await ended(child)
+        return Child(child.command, self._roles.places)
+
+    async def kill(self, child: Child) -> Child:
+        """End a process by SIGKILL; return its successor."""
+        os.kill(child.pid, signal.SIGKILL)
+        self.harmed()
+        return await self.again(child)
+
+    # harm, and what comes of it
+
+    def harmed(self) -> None:
+        """Note that harm was done just now; the time to drain begins."""
+        self._harmed_at = monotonic()
+
+    async def progress(self, count: int) -> None:
+        """Return when the receiver has accepted `count` requests."""
+        await until(lambda: self.receiver.count() >= count, PROGRESS_SECONDS, f"{count} requests")
+
+    async def at_work(self, child: Child) -> None:
+        """Return when a worker has logged what became of a message."""
+        await until(lambda: child.log.stat().st_size > child.log_start, PROGRESS_SECONDS, "a worker at work")
+
+    async def planned(self) -> None:
+        """Return when all that is due stands in the ledger."""
+        await until(self._all_planned, PROGRESS_SECONDS, "a full ledger")
+
+    async def drain(self) -> None:
+        """Return when every message has come to its end."""
+        await until(self._all_ended, DRAIN_SECONDS, "the end of every message")
+        self._drained_at = monotonic()
+
+    async def result(self, scenario: str) -> Result:
+        """Return what came of it all."""
+        found = await compare(self.house, self._due, self.receiver.accepted())
+        seconds = self._drained_at - self._harmed_at
+        return Result(scenario, len(self._due), **asdict(found), seconds_to_drain=seconds)
+
+    async def _all_planned(self) -> bool:
+        return await self._rows("true") >= len(self._due)
+
+    async def _all_ended(self) -> bool:
+        ended = ", ".join(f"'{status}'" for status in TERMINAL)
+        return await self._all_planned() and not await self._rows(f"status NOT IN ({ended})")
+
+    async def _rows(self, condition: str) -> int:
+        """Return how many deliveries there are; asks gently, for the service needs the processor."""
+        await asyncio.sleep(0.2)
+        row = await self.house.one(f"SELECT count(*) AS rows FROM deliveries WHERE {condition}")
+        return int(row.rows)
+
+
+async def ended(child: Child) -> None:
+    """Return when a process has ended."""
+    await until(lambda: child.exit_code() is not None, PROGRESS_SECONDS, f"the end of {child.name}")
+
+
+def _python_path(env: dict[str, str]) -> str:
+    return os.pathsep.join(part for part in (env.get("PYTHONPATH"), str(ROOT)) if part)
+
+
+@asynccontextmanager
+async def open_stage(folder: Path, *, lease: float, seconds: float, seed: int) -> AsyncIterator[Stage]:
+    """Yield a stage in an empty folder: leases hold `lease` seconds, the receiver answers after `seconds`."""
+    async with AsyncExitStack() as stack:
+        postgres = stack.enter_context(own_postgres(folder / "postgres"))
+        valkey = stack.enter_context(own_valkey(folder / "valkey"))
+        roles = stack.enter_context(open_roles(folder / "roles", postgres.url, valkey.url))
+        roles.settings |= _settings(lease)
+        await asyncio.to_thread(roles.run, "migrate")
+        receiver = Receiver(roles.places, seconds)
+        opened = open_house(postgres.url, valkey.url, allow_private_destinations=LOOPBACK)
+        house = await stack.enter_async_context(opened)
+        yield Stage(house, (postgres, valkey), roles, receiver, Random(seed))
+
+
+def _settings(lease: float) -> dict[str, str]:
+    """Return settings like the defaults, but in proportion to a shorter lease."""
+    return {
+        "LEASE_SECONDS": str(lease),
+        "WEBHOOK_TIMEOUT": str(lease / 2),
+        "CHANNEL_TIMEOUT": str(lease / 2),
+        "RETRY_SCHEDULE": ",".join(["1"] * 9),
+        "DATABASE_POOL_SIZE": "6",
+    }
