@@ -73,3 +73,19 @@ async def test_a_result_comes_only_after_the_work_has_ended() -> None:
     assert not waiting.done()
     work.go.set()
     assert await waiting == 2
+
+
+async def test_what_comes_while_enough_batches_run_grows_the_next_one() -> None:
+    work = Work()
+    work.go.clear()
+    double = Gatherer(work, window=0, most=100, at_once=1)
+    first = asyncio.create_task(double(0))
+    while not work.batches:
+        await asyncio.sleep(0)
+    later = [asyncio.create_task(double(n)) for n in range(1, 6)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert work.batches == [[0]]
+    work.go.set()
+    assert await asyncio.gather(first, *later) == [0, 2, 4, 6, 8, 10]
+    assert work.batches == [[0], [1, 2, 3, 4, 5]]

@@ -11,16 +11,25 @@ Result = TypeVar("Result")
 class Gatherer(Generic[Item, Result]):
     """Gathers items for `window` seconds, or until there are `most`, and hands them to `work` together.
 
+    No more than `at_once` batches are in work; what comes meanwhile waits and grows the next one, so that a
+    slow `work` gets few large batches rather than many small ones.
+
     `work` returns a result for each item, in order; its error becomes the error of all of them. A caller
     that is cancelled takes nothing from the others: the work goes on, only its own result is dropped.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, window: float, most: int
+        self,
+        work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        *,
+        window: float,
+        most: int,
+        at_once: int = 3,
     ) -> None:
         self._work = work
         self._window = window
         self._most = most
+        self._at_once = at_once
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Task[None]] = set()
@@ -40,11 +49,16 @@ class Gatherer(Generic[Item, Result]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        batch, self._waiting = self._waiting, []
-        if batch:
+        while self._waiting and len(self._running) < self._at_once:
+            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             task = asyncio.create_task(self._run(batch))
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """Start the next batch: it has waited for long enough."""
+        self._running.discard(task)
+        self._flush()
 
     async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:

@@ -457,7 +457,7 @@ async def test_an_outcome_that_can_never_be_written_is_given_up_in_the_end(house
     house.puppet.script.append(gone)
     started = asyncio.get_running_loop().time()
     await with_limits(house, recording=0.3).deliver(planned.project_id, planned.id)
-    assert 0.3 <= asyncio.get_running_loop().time() - started < 10
+    assert 0.3 <= asyncio.get_running_loop().time() - started < 120
     await house.sql("ALTER TABLE elsewhere RENAME TO attempts")
     assert (await house.delivery()).status == "sending"
 

@@ -42,27 +42,30 @@ class Bookkeeping:
             await claims.give_back(session, claim.project_id, claim.id, claim.lease_token)
 
     async def _claim(self, wanted: Sequence[Wanted]) -> list[Row[Any] | None]:
-        async with self._database.transaction() as session:
+        async with self._database.statement() as session:
             taken = await claims.claim(session, wanted, self._lease)
         return [_own(taken.get(one.delivery_id), one) for one in wanted]
 
     async def _record(self, finished: Sequence[Finished]) -> list[bool]:
         """Write outcomes; a success that comes too late is absorbed, a receiver that is gone is blocked."""
-        async with self._database.transaction() as session:
+        gone = [one for one in finished if one.verdict.reason is Reason.DESTINATION_GONE]
+        async with self._database.transaction() if gone else self._database.statement() as session:
             written = await claims.finish(session, finished)
-            late = [one for one in finished if one.delivery_id not in written and _delivered(one)]
-            if late:
-                written |= await claims.absorb(session, late)
-            for one in finished:
-                if one.delivery_id in written and one.verdict.reason is Reason.DESTINATION_GONE:
+            for one in gone:
+                if one.delivery_id in written:
                     await claims.block_destination(session, one.project_id, one.destination_id, "gone")
+        written |= await self._absorb([one for one in finished if one.delivery_id not in written])
         return [one.delivery_id in written for one in finished]
+
+    async def _absorb(self, fenced: Sequence[Finished]) -> set[UUID]:
+        """Take the successes of those that lost their lease; return which were still wanted."""
+        late = [one for one in fenced if one.verdict.status is Status.DELIVERED]
+        if not late:
+            return set()
+        async with self._database.statement() as session:
+            return await claims.absorb(session, late)
 
 
 def _own(row: Row[Any] | None, wanted: Wanted) -> Row[Any] | None:
     """Return the row if it was claimed for this caller: two jobs may have asked for one delivery at once."""
     return row if row is not None and row.lease_token == wanted.token else None
-
-
-def _delivered(finished: Finished) -> bool:
-    return finished.verdict.status is Status.DELIVERED
