@@ -22,6 +22,7 @@ from notifier.embedded.valkey import Valkey
 
 ROOT = Path(__file__).parents[1]
 PEERS_PYTHON = ROOT / ".bench-venv" / "bin" / "python"
+PATHS = os.pathsep.join((str(ROOT), str(ROOT / "src")))
 REDIS_DATABASES = 16
 API_KEY = "ntf_a-bootstrap-key-for-benchmarks"
 AS_SHIPPED = {
@@ -76,7 +77,7 @@ class Servers:
         *,
         name: str | None = None,
         redis_url: str | None = None,
-        **settings: object,
+        **settings: Any,
     ) -> Child:
         """Start a process of the service as `notifier up` does; `settings` are named without their prefix."""
         urls = {"DATABASE_URL": self.database_url(database), "REDIS_URL": redis_url or self.redis_url()}
@@ -97,7 +98,7 @@ class Servers:
     def start(self, name: str, argv: Sequence[object], env: Mapping[str, str] | None = None) -> Child:
         """Start any process from the project's folder; `name` is that of its log, and taken while it runs."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("NOTIFIER_")}
-        command = Command(name, tuple(map(str, argv)), {**kept, "PYTHONPATH": str(ROOT), **(env or {})})
+        command = Command(name, tuple(map(str, argv)), {**kept, "PYTHONPATH": PATHS, **(env or {})})
         return Child(command, self.places)
 
     def finish(self, child: Child, seconds: float = 300) -> None:
@@ -117,10 +118,6 @@ class Servers:
             _signal(child, signal.SIGKILL)
             wait_until(lambda child=child: child.exit_code() is not None)  # type: ignore[misc]
 
-    def log(self, name: str) -> str:
-        """Return all that a process has written."""
-        return (self.places.logs / f"{name}.log").read_text("utf-8", "replace")
-
 
 @contextmanager
 def open_servers() -> Iterator[Servers]:
@@ -138,6 +135,13 @@ def open_servers() -> Iterator[Servers]:
         sockets.remove(folder / "run")
         guard.dismiss(watcher)
         shutil.rmtree(above, ignore_errors=True)
+
+
+def said(child: Child) -> str:
+    """Return what this run of a process has written so far."""
+    with child.log.open("rb") as log:
+        log.seek(child.log_start)
+        return log.read().decode("utf-8", "replace")
 
 
 def wait_until(
