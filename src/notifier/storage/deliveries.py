@@ -165,7 +165,8 @@ async def decide_held(
 ) -> int:
     """Send what is held, unless its destination is still blocked, or skip it; return how many."""
     released = {"status": Status.PENDING, "reason": None, "next_attempt_at": clock_now(), "expires_at": None}
-    skipped = {"status": Status.SKIPPED, "finished_at": clock_now()}
+    reason = func.coalesce(deliveries.c.reason, Reason.DECIDED)
+    skipped = {"status": Status.SKIPPED, "reason": reason, "finished_at": clock_now()}
     statement = (
         update(deliveries)
         .where(
