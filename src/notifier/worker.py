@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -68,8 +69,6 @@ def make_worker(settings: Settings) -> Worker:
         queue_name=jobs.DELIVERY_QUEUE,
         on_startup=_opener(settings, start_beating),
         max_jobs=concurrency,
-        # only this many ids are read at a time, running ones included: hung jobs must not hide the rest
-        queue_read_limit=max(4 * concurrency, 1000),
         poll_delay=0.02,
         job_timeout=_job_timeout(settings),
         job_completion_wait=COMPLETION_WAIT,
@@ -114,7 +113,7 @@ def _opener(
     async def open_(ctx: dict[str, Any]) -> None:
         stack = ctx["stack"] = AsyncExitStack()
         ctx["runtime"] = runtime = await stack.enter_async_context(open_runtime(settings))
-        ctx["deliverer"] = runtime.deliverer()
+        ctx["deliverer"] = replace(runtime.deliverer(), count=metrics.attempted)
         # a process must not work on a schema it does not know; nor shall the first job wait for a connection
         await _patiently(lambda: check_schema(runtime.database))
         await _check_redis(runtime)

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from arq.constants import in_progress_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.worker import Worker, func
 
 from notifier import jobs
@@ -94,7 +94,7 @@ async def test_no_more_jobs_run_at_once_than_there_are_places(crew: Crew) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated close")
-async def test_jobs_that_a_dead_worker_has_marked_do_not_hide_the_rest(crew: Crew) -> None:
+async def test_jobs_that_arqs_own_worker_has_marked_do_not_hide_the_rest(crew: Crew) -> None:
     queue = jobs.connect(crew.redis_url)
     dead = await crew.ring(50)
     for delivery_id in dead:
@@ -108,3 +108,16 @@ async def test_jobs_that_a_dead_worker_has_marked_do_not_hide_the_rest(crew: Cre
     await worker.close()
     await queue.aclose()
     assert crew.done == Counter(rung)
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_a_job_that_makes_no_sense_is_dropped_and_ends_nobody_else(crew: Crew) -> None:
+    queue = jobs.connect(crew.redis_url)
+    await queue.redis.set(f"{job_key_prefix}nonsense", b"\xc1nonsense")
+    await queue.redis.zadd(jobs.DELIVERY_QUEUE, {"nonsense": 1})
+    rung = await crew.ring(3)
+    worker = crew.worker(BatchWorker)
+    await worker.main()
+    await worker.close()
+    await queue.aclose()
+    assert (crew.done, await crew.keys()) == (Counter(rung), [])

@@ -11,6 +11,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgpack
+from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.jobs import serialize_job
 from redis.asyncio import Redis
@@ -21,7 +22,6 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from notifier import failpoints
 from notifier.clock import utc_now
-from notifier.jobs.coalescing import CoalescingRedis
 
 DELIVER = "delivery.deliver"
 DELIVERY_QUEUE = "notifier:deliveries"
@@ -101,7 +101,7 @@ class Queue:
         return await cast(Awaitable[Any], self.redis.eval(script, 1, self.name, *arguments))
 
     async def length(self) -> int:
-        """Return how many jobs wait or are being worked on."""
+        """Return how many jobs wait to be taken."""
         return int(await self.redis.zcard(self.name))
 
     async def ping(self) -> None:
@@ -113,9 +113,9 @@ class Queue:
         await self.redis.aclose(close_connection_pool=True)
 
 
-def connect_worker(url: str) -> CoalescingRedis:
-    """Return the connection of a worker: it outlives a restart of Redis, and coalesces the calls of jobs."""
-    redis: CoalescingRedis = CoalescingRedis.from_url(
+def connect_worker(url: str) -> ArqRedis:
+    """Return the connection of a worker: it outlives a restart of Redis."""
+    redis: ArqRedis = ArqRedis.from_url(
         url,
         # nothing here blocks in Redis: an answer this late was lost, with its host or its connection
         socket_timeout=WORKER_ANSWER_SECONDS,

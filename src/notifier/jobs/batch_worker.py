@@ -1,17 +1,20 @@
-"""arq's worker with its slow parts done for many jobs at once; running and finishing jobs stay arq's own.
+"""arq's worker, its way of taking and running jobs replaced by one that is made for rings.
 
-arq looks at every job with WATCH, EXISTS, ZSCORE, MULTI and EXEC, one job after the other. Here one script
-takes all jobs of a poll, and leaves the same keys behind, so arq's own workers can share the queue. arq 0.28
-is frozen, which makes this coupling bearable; it is pinned, and a test runs both on one queue.
+arq marks a job, counts its tries, runs it, and strikes it out: six calls to Redis for each. A ring needs
+none of this: it says "look at this row", the rows know what has been done, and a ring that is lost is
+repeated. So one script takes all jobs of a poll out of the queue at once, and nothing is left to do in Redis
+when they end. arq's own worker can share the queue: what it has marked is left to it.
 """
 
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Any, cast
+from typing import cast
 
 import structlog
-from arq.constants import in_progress_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix
+from arq.jobs import deserialize_job_raw
+from arq.utils import timestamp_ms
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
@@ -20,16 +23,26 @@ log = structlog.get_logger(__name__)
 CLOSE_WAIT = 3
 """Seconds for the farewell to Redis, which may be away."""
 
-# KEYS: the queue. ARGV: prefix of the marks, how long one holds (ms), how many jobs to take, job ids. Jobs
-# that a dead worker has marked stand first in the queue, so more ids are looked at than are taken.
+RETRY_SECONDS = 1.0
+"""Pause after an answer of Redis that makes no sense to us."""
+
+MARKED = 1000
+"""Jobs in the hands of arq's own workers that are looked past."""
+
+# KEYS: the queue. ARGV: prefix of arq's marks, prefix of payloads, the time (ms), how many jobs to take, how
+# many to look at.
 TAKE = """
 local taken = {}
-for i = 4, #ARGV do
-  if #taken >= 2 * tonumber(ARGV[3]) then break end
-  local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
-  if score and redis.call('SET', ARGV[1] .. ARGV[i], '1', 'NX', 'PX', ARGV[2]) then
-    taken[#taken + 1] = ARGV[i]
-    taken[#taken + 1] = score
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[3], 'LIMIT', 0, ARGV[5])) do
+  if #taken >= 2 * tonumber(ARGV[4]) then break end
+  if redis.call('EXISTS', ARGV[1] .. id) == 0 then
+    local payload = redis.call('GET', ARGV[2] .. id)
+    redis.call('ZREM', KEYS[1], id)
+    redis.call('DEL', ARGV[2] .. id)
+    if payload then
+      taken[#taken + 1] = id
+      taken[#taken + 1] = payload
+    end
   end
 end
 return taken
@@ -37,35 +50,45 @@ return taken
 
 
 class BatchWorker(Worker):
-    """Takes all free places' worth of jobs in one round trip, and outlives a Redis that goes away."""
+    """Takes as many jobs as it has free places in one round trip, and outlives a Redis that goes away."""
 
-    async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Take as many of the jobs as there are free places and start them."""
-        free = self.max_jobs - self.job_counter
-        wanted = [job_id for job_id in job_ids if job_id.decode() not in self.tasks]
-        if not wanted or free <= 0:
-            return
+    async def _poll_iteration(self) -> None:
+        """Fill the free places with jobs, then see to the cron."""
+        free = self.max_jobs - len(self.tasks)
+        if self.allow_pick_jobs and free > 0:
+            for job_id, payload in await self._take(free):
+                self._start(job_id, payload)
+        await self.heart_beat()
+
+    async def _take(self, most: int) -> list[tuple[str, bytes]]:
+        """Take jobs out of the queue; whoever takes them runs them, or they are rung for again."""
+        names = (in_progress_key_prefix, job_key_prefix)
+        call = self.pool.eval(TAKE, 1, self.queue_name, *names, timestamp_ms(), most, most + MARKED)  # type: ignore[arg-type]
         try:
-            taken = await self._take(wanted, free)
+            taken = await cast(Awaitable[list[bytes]], call)
         except RedisError as error:
-            # what was taken without our knowing is rung for again
             log.warning("queue.interrupted", error=repr(error))
-            return
-        for job_id, score in zip(taken[::2], taken[1::2], strict=True):
-            await self._start(job_id.decode(), int(float(score)))
+            await asyncio.sleep(RETRY_SECONDS)
+            return []
+        return [(job_id.decode(), payload) for job_id, payload in zip(taken[::2], taken[1::2], strict=True)]
 
-    async def _take(self, wanted: list[bytes], most: int) -> list[bytes]:
-        hold_ms = int(self.in_progress_timeout_s * 1000)
-        arguments: tuple[Any, ...] = (self.queue_name, in_progress_key_prefix, hold_ms, most, *wanted)
-        return cast(list[bytes], await cast(Awaitable[Any], self.pool.eval(TAKE, 1, *arguments)))
+    def _start(self, job_id: str, payload: bytes) -> None:
+        task = self.tasks[job_id] = self.loop.create_task(self._run(job_id, payload))
+        task.add_done_callback(lambda _: self.tasks.pop(job_id, None))
 
-    async def _start(self, job_id: str, score: int) -> None:
-        """Start one job as arq does, with its own place among those that run."""
-        await self.sem.acquire()
-        self.job_counter += 1
-        task = self.loop.create_task(self.run_job(job_id, score))
-        task.add_done_callback(lambda _: self._release_sem_dec_counter_on_complete())
-        self.tasks[job_id] = task
+    async def _run(self, job_id: str, payload: bytes) -> None:
+        """Run one job. It has left the queue already, so there is nothing to tell Redis."""
+        try:
+            name, args, kwargs, *_ = deserialize_job_raw(payload, deserializer=self.job_deserializer)
+            function = self.functions[name]
+            async with asyncio.timeout(function.timeout_s or self.job_timeout_s):
+                await function.coroutine(self.ctx, *args, **kwargs)
+            self.jobs_complete += 1
+        except asyncio.CancelledError:
+            log.warning("job.interrupted", job_id=job_id)
+        except Exception:
+            self.jobs_failed += 1
+            log.exception("job.failed", job_id=job_id)
 
     async def heart_beat(self) -> None:
         """Enqueue what the cron says. What is missed here, the sweep of our own loop makes up for."""
@@ -76,7 +99,6 @@ class BatchWorker(Worker):
 
     async def close(self) -> None:
         """Say farewell to Redis, but do not wait for it: this client tries for ever."""
-        # jobs that were still trying to tell it that they are done have been cancelled by now
         with suppress(TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(CLOSE_WAIT):
                 await super().close()
