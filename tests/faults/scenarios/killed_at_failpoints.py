@@ -25,11 +25,11 @@ async def end_worker(stage: Stage, *, due: int, place: str, kills: int) -> None:
     await live_and_die(stage, "worker", ends)
 
 
-async def end_planner(stage: Stage, *, due: int, place: str, kills: int) -> None:
+async def end_planner(stage: Stage, *, due: int, place: str, kills: int, batch: int) -> None:
     """End a scheduler at one place while it plans."""
     await stage.fill(due)
     stage.start("worker")
-    await live_and_die(stage, "scheduler", [(place, 1)] * kills)
+    await live_and_die(stage, "scheduler", [(place, 1)] * kills, batch)
 
 
 async def end_rescuer(stage: Stage, *, due: int, kills: int) -> None:
@@ -54,24 +54,28 @@ async def end_everywhere(stage: Stage, *, due: int) -> None:
     )
 
 
-async def live_and_die(stage: Stage, role: str, ends: Ends) -> None:
+async def live_and_die(stage: Stage, role: str, ends: Ends, batch: int = BATCH) -> None:
     """Let a role come to these ends, one after the other, and then live."""
     for end in ends:
-        await die(stage, role, end)
-    stage.start(role, SWEEP_BATCH=BATCH)
+        await die(stage, role, end, batch)
+    stage.start(role, SWEEP_BATCH=batch)
 
 
-async def die(stage: Stage, role: str, end: tuple[str, int]) -> None:
+async def die(stage: Stage, role: str, end: tuple[str, int], batch: int = BATCH) -> None:
     """Start a process that ends itself, and wait for that."""
-    child = stage.start(role, at=end, SWEEP_BATCH=BATCH, WORKER_CONCURRENCY=AT_ONCE)
+    child = stage.start(role, at=end, SWEEP_BATCH=batch, WORKER_CONCURRENCY=AT_ONCE)
     await ended(child)
     assert child.exit_code() == -9, child.last_lines()
     stage.harmed()
 
 
 def _each(kills: int) -> Iterator[Scenario]:
-    for place in PLANNER:
-        full = {"due": 13_000, "place": place, "kills": kills}
+    for place, due, batch in (
+        (at.AFTER_INSERT, 2000, 100),
+        (at.AFTER_COMMIT, 2200, 100),
+        (at.MID_BATCH, 13_000, BATCH),
+    ):
+        full = {"due": due, "place": place, "kills": kills, "batch": batch}
         yield Scenario(f"{kills} kills of a scheduler, {place}", end_planner, full, None, seconds=0)
     for place in WORKER:
         full = {"due": 1500, "place": place, "kills": kills}
