@@ -6,8 +6,9 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import TextClause, text
+from sqlalchemy.dialects import postgresql
 
-from notifier.storage import occurrences, pauses, planning, rehearsals, rescue, retention
+from notifier.storage import occurrences, pauses, planning, rehearsals, replays, rescue, retention
 from notifier.storage.engine import Database
 from notifier.storage.tables import LIVE
 from tests import servers
@@ -47,6 +48,7 @@ OF_PROJECT = f"project_id = '{PROJECT}'"
 LEDGER = f"SELECT id FROM deliveries WHERE {OF_PROJECT} AND {{}} = '{UUID(int=7)}' ORDER BY id DESC LIMIT 51"
 
 
+WAITS = f"{OF_PROJECT} AND status ="
 NOTIFICATIONS = f"SELECT id FROM notifications WHERE {OF_PROJECT}"
 
 
@@ -101,6 +103,9 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
         ),
         (text(LEDGER.format("notification_id")), {}, "ix_deliveries_of_notification"),
         (text(LEDGER.format("destination_id")), {}, "ix_deliveries_of_destination"),
+        (text(LEDGER.format("replay_of")), {}, "ix_deliveries_replays"),
+        (text(f"UPDATE deliveries SET reason = 'r' WHERE {WAITS} 'held'"), {}, "ix_deliveries_open_ends"),
+        (text(f"UPDATE deliveries SET reason = 'r' WHERE {WAITS} 'unknown'"), {}, "ix_deliveries_open_ends"),
         (retention.PROJECTS, {"first_kept": UUID(int=1 << 120)}, "pk_deliveries"),
         (retention.DELETE_REVISIONS, OLD, "ix_notification_revisions_replaced"),
         (retention.DELETE_EXCEPTIONS, OLD, "ix_notification_exceptions_slot_at"),
@@ -135,6 +140,28 @@ async def test_a_query_uses_its_index(
     assert "Seq Scan on notification_exceptions" not in plan, plan
     # an SQL function that is not inlined would be asked for every row
     assert "clock_now()" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ({"status": "failed"}, "ix_deliveries_open_ends"),
+        ({"notification_id": UUID(int=7)}, "ix_deliveries_of_notification"),
+        ({"destination_id": UUID(int=7), "status": "delivered"}, "ix_deliveries_of_destination"),
+        ({"ids": [UUID(int=7)]}, "pk_deliveries"),
+    ],
+    ids=str,
+)
+async def test_what_is_to_be_sent_again_is_found_by_an_index(
+    filled: Database, filters: dict, index: str
+) -> None:
+    query = replays.chosen(UUID(PROJECT), filters, after=None, most=10_001)
+    written = str(query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))
+    async with filled.transaction() as session:
+        plan = "\n".join(row[0] for row in await session.execute(text(f"EXPLAIN {written}")))
+    assert index in plan, plan
+    assert "ix_deliveries_replays" in plan, plan
+    assert "Seq Scan on deliveries" not in plan, plan
 
 
 @pytest.mark.parametrize(

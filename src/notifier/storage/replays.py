@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Label, Row, Text, Uuid, bindparam, case, func, select, text
+from sqlalchemy import ARRAY, Label, Row, Select, Text, Uuid, bindparam, case, func, select, text
 
 from notifier.domain.delivery import TERMINAL, Status
 from notifier.storage.deliveries import conditions
@@ -79,6 +79,11 @@ async def candidates(
     `arrived` says that one was delivered. Replays are found by their ids only: a walk would meet those that
     it made itself.
     """
+    return (await session.execute(chosen(project_id, filters, after=after, most=most))).all()
+
+
+def chosen(project_id: UUID, filters: Mapping[str, Any], *, after: UUID | None, most: int) -> Select[Any]:
+    """Return the query of `candidates`."""
     d, n = deliveries, notifications
     statement = (
         select(d.c.id, ORIGINAL.label("original"), d.c.destination_id, d.c.scheduled_for, d.c.status)
@@ -89,8 +94,7 @@ async def candidates(
         .limit(most)
     )
     statement = statement if filters.get("ids") is not None else statement.where(d.c.replay_of.is_(None))
-    statement = statement if after is None else statement.where(d.c.id > after)
-    return (await session.execute(statement)).all()
+    return statement if after is None else statement.where(d.c.id > after)
 
 
 def _bar() -> Label[Any]:
