@@ -42,7 +42,11 @@ def at_rest(run: Run, servers: Servers) -> Found:
     with running(servers, EMPTY, workers=1) as (worker,), serving(servers, EMPTY) as (api, port):
         call(f"http://127.0.0.1:{port}", "GET", "/v1/notifications")
         scheduler = servers.service("scheduler", EMPTY)
-        wait_until(lambda: servers.sql(EMPTY, "SELECT 1 FROM heartbeats"), what="a sweep", of=scheduler)
+        wait_until(
+            lambda: servers.sql(EMPTY, "SELECT 1 FROM heartbeats WHERE name = 'scheduler'"),
+            what="a sweep",
+            of=scheduler,
+        )
         time.sleep(run.pick(15, 0))
         found = {"api": read(api), "worker": read(worker), "scheduler": read(scheduler)}
         servers.stop(scheduler)

@@ -62,4 +62,5 @@ PARTS = (
     Part(
         "queue", "benchmarks.queue_speed", "jobs into Redis, jobs through a worker, round trips per delivery"
     ),
+    Part("soak", "benchmarks.soak", "a quarter of an hour of everything at once", on_request=True),
 )
