@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("up", "api", "worker", "scheduler", "migrate")
+COMMANDS = ("up", "api", "worker", "scheduler", "migrate", "doctor")
 GOOD = {
     "NOTIFIER_DATABASE_URL": "postgresql://ada@127.0.0.1:1/x",
     "NOTIFIER_REDIS_URL": "redis://127.0.0.1:1/0",

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from notifier import __version__
-from notifier.cli import processes, up
+from notifier.cli import doctor, processes, up
 
 app = typer.Typer(
     name="notifier",
@@ -33,3 +33,4 @@ def _options(
 
 up.add_to(app)
 processes.add_to(app)
+doctor.add_to(app)

@@ -17,14 +17,14 @@ def fail(message: str, exit_code: int = FAILED) -> NoReturn:
     raise typer.Exit(exit_code)
 
 
-def check_settings() -> None:
-    """End the command with a line for each setting that is missing or wrong."""
+def check_settings(**given: Any) -> None:
+    """End the command with a line for each setting that is missing or wrong; `given` ones are there."""
     from pydantic import ValidationError
 
     from notifier.settings import Settings
 
     try:
-        Settings()
+        Settings(**given)
     except ValidationError as error:
         fail("\n       ".join(_lines(error)), WRONGLY_CALLED)
     except (OSError, UnicodeDecodeError) as error:

@@ -38,6 +38,13 @@ def remove(run: Path) -> None:
     note.unlink(missing_ok=True)
 
 
+def find(run: Path) -> Path | None:
+    """Return the folder that a running service of this data folder made, None if none runs."""
+    note = run / "sockets"
+    folder = Path(note.read_text().strip()) if note.exists() else None
+    return folder if folder and _belongs(folder, run) else None
+
+
 def runs_programs(folder: Path) -> bool:
     """Say whether the file system of `folder` lets programs run (many mount /tmp without that)."""
     return not os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0)

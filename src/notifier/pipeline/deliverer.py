@@ -7,6 +7,7 @@ behind, which the rescuer breaks.
 import asyncio
 import json
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -69,6 +70,8 @@ class Deliverer:
     cipher: Cipher
     waits: tuple[timedelta, ...]
     limits: Limits
+    count: Callable[[str, str, str, str | None, float], None] = lambda *_: None
+    """Told of each attempt: kind, outcome, new status, reason, seconds. A rehearsal's are counted nowhere."""
 
     async def deliver(self, project_id: UUID, delivery_id: UUID) -> None:
         """Try one delivery once. Does nothing if it is not due, is another worker's, or has ended."""
@@ -218,6 +221,8 @@ class Deliverer:
                 log.warning("outcome.retry", delivery_id=str(claim.id), error=repr(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5)
+        outcome, verdict = finished.outcome.result, finished.verdict
+        self.count(claim.kind, outcome, verdict.status, verdict.reason, finished.duration_ms / 1000)
         log.info("delivery.attempted", recorded=recorded, **_line(claim, finished))
 
 
