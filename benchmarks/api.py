@@ -13,7 +13,8 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from benchmarks.api_servers import AUTHORIZED, DATABASE, GUNICORN, HOST, PLANTS, Stock, contestants, stock
+from benchmarks.api_servers import AUTHORIZED, DATABASE, GUNICORN, HOST, Stock, contestants, stock
+from benchmarks.due_rows import DRAFT
 from benchmarks.parts import Run
 from benchmarks.rounds import Figure, in_turns, middle, ratio
 from benchmarks.servers import open_servers
@@ -38,7 +39,7 @@ def measure(run: Run) -> None:
 
 def requests(stored: Stock) -> dict[str, list[dict[str, Any]]]:
     """Return what is asked in each call."""
-    body = {**PLANTS, "to": [stored.destination_id]}
+    body = {**DRAFT, "to": [stored.destination_id]}
     asked: dict[str, list[dict[str, Any]]] = {
         "get": [{"method": "GET", "path": f"/v1/notifications/{one}"} for one in stored.notification_ids],
         "list": [{"method": "GET", "path": "/v1/notifications?limit=50"}],

@@ -1,14 +1,12 @@
 """The servers that the API benchmark asks: each one process, all on the same tables."""
 
-import json
 import socket
 import sys
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
+from benchmarks.due_rows import DRAFT, call, copy, free_port
 from benchmarks.servers import API_KEY, PEERS_PYTHON, Servers, wait_until
 from notifier.embedded.child import Child
 
@@ -30,26 +28,6 @@ LIMIT = (
 GUNICORN = {
     "flask, sync": ("--worker-class", "sync"),
     "flask, gthread": ("--worker-class", "gthread", "--threads", THREADS, "--keep-alive", 75),
-}
-
-COPY = """
-INSERT INTO notifications
-    (project_id, id, title, body, data, schedule, anchor_at, drift_seconds, next_due_at, updated_at)
-SELECT project_id, uuidv7(), title, body, data, schedule, anchor_at, drift_seconds, next_due_at, updated_at
-FROM notifications, generate_series(2, {count});
-INSERT INTO notification_revisions
-    (project_id, notification_id, revision, title, body, data, schedule, changed_by)
-SELECT project_id, id, revision, title, body, data, schedule, 'benchmark' FROM notifications
-ON CONFLICT DO NOTHING;
-INSERT INTO notification_destinations (project_id, notification_id, destination_id, position)
-SELECT n.project_id, n.id, d.id, 0 FROM notifications AS n, destinations AS d ON CONFLICT DO NOTHING;
-VACUUM ANALYZE
-"""
-PLANTS: dict[str, Any] = {
-    "title": "Water the plants",
-    "body": "Hi {{ name }}, it is {{ slot.local_date }}.",
-    "data": {"name": "Ada"},
-    "schedule": "daily",
 }
 
 
@@ -93,29 +71,13 @@ def _start(servers: Servers, name: str, port: int) -> Child:
 
 def stock(servers: Servers, port: int, count: int) -> Stock:
     """Make one notification as users do and copy it until there are `count`."""
-    made = ask(port, "/v1/notifications", PLANTS)
-    for statement in COPY.format(count=count).split(";"):
-        servers.sql(DATABASE, statement)
+    made = call(f"http://{HOST}:{port}", "POST", "/v1/notifications", DRAFT)
+    copy(servers, DATABASE, count - 1)
     rows = servers.sql(DATABASE, "SELECT id FROM notifications ORDER BY random() LIMIT 1000")
     return Stock(made["destinations"][0]["id"], [str(row["id"]) for row in rows])
-
-
-def ask(port: int, path: str, body: Mapping[str, Any] | None = None) -> Any:
-    """Return the answer to a GET or, with a body, a POST; raises OSError if it is none."""
-    data = json.dumps(body).encode() if body is not None else None
-    headers = AUTHORIZED | {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://{HOST}:{port}{path}", data, headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
 
 
 def answers(port: int) -> bool:
     """Say whether somebody listens."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server((HOST, 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -27,7 +27,7 @@ class Log:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Write the id down, then accept."""
-        found = MESSAGE_ID.search(bytes(envelope.content or b""))
+        found = MESSAGE_ID.search(envelope.original_content or b"")
         write(found[1].decode() if found else "no id")
         return "250 OK"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import redis
 
@@ -10,7 +11,7 @@ from notifier.embedded.child import Child
 
 
 @contextmanager
-def running(servers: Servers, database: str, workers: int, **settings: object) -> Iterator[list[Child]]:
+def running(servers: Servers, database: str, workers: int, **settings: Any) -> Iterator[list[Child]]:
     """Yield workers that are ready to work; the queue was empty when they started."""
     with redis.Redis.from_url(servers.redis_url()) as queue:
         queue.flushdb()
