@@ -4,7 +4,9 @@ import asyncio
 
 import httpx
 import pytest
+from sqlalchemy import text
 
+from notifier.storage.engine import Database
 from tests.api.conftest import Create
 
 EDITS = [
@@ -76,3 +78,30 @@ async def test_of_many_edits_of_one_revision_one_wins(client: httpx.AsyncClient,
         *(client.patch(at, json={"title": f"{n}"}, headers={"If-Match": '"1"'}) for n in range(10))
     )
     assert sorted(one.status_code for one in answers) == [200] + [412] * 9
+
+
+async def test_a_read_that_would_say_nothing_new_has_no_body(
+    client: httpx.AsyncClient, create: Create
+) -> None:
+    made = await create(external_id="plants")
+    for at in (f"/v1/notifications/{made['id']}", "/v1/notifications/by-external-id/plants"):
+        known = (await client.get(at)).headers["etag"]
+        for header in (known, f"W/{known}", f'"0", {known}', "*"):
+            answer = await client.get(at, headers={"If-None-Match": header})
+            assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", known)
+        assert (await client.get(at, headers={"If-None-Match": '"1"'})).status_code == 200
+
+
+async def test_a_read_is_new_when_the_engine_has_moved_the_clock_without_a_revision(
+    client: httpx.AsyncClient, create: Create, database: Database
+) -> None:
+    made = await create()
+    at = f"/v1/notifications/{made['id']}"
+    known = (await client.get(at)).headers["etag"]
+    async with database.transaction() as session:
+        moved = text("UPDATE notifications SET last_delivered_at = now() WHERE id = :id")
+        await session.execute(moved, {"id": made["id"]})
+    answer = await client.get(at, headers={"If-None-Match": known})
+    assert (answer.status_code, answer.json()["revision"]) == (200, 1)
+    # but who has seen that revision may still edit it
+    assert (await client.patch(at, json={"title": "New"}, headers={"If-Match": known})).status_code == 200

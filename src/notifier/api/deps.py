@@ -1,9 +1,12 @@
 """What a route may ask for, as typed aliases."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from functools import partial
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request
 from fastapi import params as declared
@@ -15,8 +18,9 @@ from notifier.domain.errors import FieldProblem, InvalidInput
 from notifier.pipeline import settling
 from notifier.runtime import Runtime
 from notifier.services import access
-from notifier.services.context import Context
+from notifier.services.context import Caller, Context
 from notifier.storage.engine import Session
+from notifier.storage.tables import LIVE
 
 bearer = HTTPBearer(
     scheme_name="ApiKey",
@@ -25,7 +29,10 @@ bearer = HTTPBearer(
 )
 
 
-def get_runtime(request: Request) -> Runtime:
+# FastAPI runs what is not `async` on another thread, which costs more than all that these do.
+
+
+async def get_runtime(request: Request) -> Runtime:
     """Return what the process is wired with."""
     runtime: Runtime = request.app.state.runtime
     return runtime
@@ -42,31 +49,47 @@ async def open_session(runtime: RuntimeDep) -> AsyncIterator[Session]:
 
 # The function scope commits before the answer leaves: else a failed commit would still answer 200.
 SessionDep = Annotated[Session, Depends(open_session, scope="function")]
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
-def _context(scope: str) -> Callable[..., Awaitable[Context]]:
+async def _read_context(runtime: RuntimeDep, credentials: Credentials) -> AsyncIterator[Context]:
+    """Authenticate a caller who only reads; in a transaction only where that has to follow a test clock."""
+    async with runtime.database.reading() as session:
+        caller, now, clock = await access.identify(session, _key(credentials))
+        access.require(caller, "read")
+        if clock.id == LIVE:
+            yield _context(runtime, session, caller, now)
+            return
+    async with runtime.database.following(clock).transaction() as session:
+        yield _context(runtime, session, caller, now)
+
+
+def _write_context(scope: str) -> Callable[..., Awaitable[Context]]:
     """Return the dependency that authenticates the caller for `scope`."""
 
-    async def make(
-        session: SessionDep,
-        runtime: RuntimeDep,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
-    ) -> Context:
-        key = credentials.credentials if credentials else None
-        caller, now = await access.authenticate(session, key)
+    async def make(session: SessionDep, runtime: RuntimeDep, credentials: Credentials) -> Context:
+        caller, now = await access.authenticate(session, _key(credentials))
         access.require(caller, scope)
-        settle = partial(settling.settle, queue=runtime.queue)
-        return Context(session, caller, now, runtime.channels, runtime.queue, runtime.cipher, settle)
+        return _context(runtime, session, caller, now)
 
     return make
 
 
-Reader = Annotated[Context, Depends(_context("read"), scope="function")]
-Writer = Annotated[Context, Depends(_context("write"), scope="function")]
-Admin = Annotated[Context, Depends(_context("admin"), scope="function")]
+def _key(credentials: HTTPAuthorizationCredentials | None) -> str | None:
+    return credentials.credentials if credentials else None
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+def _context(runtime: Runtime, session: Session, caller: Caller, now: datetime) -> Context:
+    settle = partial(settling.settle, queue=runtime.queue)
+    return Context(session, caller, now, runtime.channels, runtime.queue, runtime.cipher, settle)
+
+
+Reader = Annotated[Context, Depends(_read_context, scope="function")]
+Writer = Annotated[Context, Depends(_write_context("write"), scope="function")]
+Admin = Annotated[Context, Depends(_write_context("admin"), scope="function")]
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
     """Raise InvalidInput for each query parameter that the route does not declare.
 
     A misspelt filter that is passed over would answer with rows that nobody asked for.
@@ -87,25 +110,29 @@ def _unknown(name: str, known: Sequence[str]) -> FieldProblem:
 KnownParameters = Depends(refuse_unknown_parameters)
 
 
+@dataclass(frozen=True, slots=True)
 class Paging:
-    """Cursor and limit of a list call, whose filters all have to be known ones."""
+    """Where a page begins, and how long it is."""
 
-    def __init__(
-        self,
-        _known: Annotated[None, KnownParameters],
-        cursor: Annotated[
-            StorableText | None, Query(max_length=100, description="`next_cursor` of the page before.")
-        ] = None,
-        limit: Limit = 50,
-    ) -> None:
-        self.after = read_cursor(cursor)
-        self.limit = limit
+    after: UUID | None
+    limit: int
 
 
-PagingDep = Annotated[Paging, Depends()]
+async def _paging(
+    _known: Annotated[None, KnownParameters],
+    cursor: Annotated[
+        StorableText | None, Query(max_length=100, description="`next_cursor` of the page before.")
+    ] = None,
+    limit: Limit = 50,
+) -> Paging:
+    """Return cursor and limit of a list call, whose filters all have to be known ones."""
+    return Paging(read_cursor(cursor), limit)
 
 
-def if_match(
+PagingDep = Annotated[Paging, Depends(_paging)]
+
+
+async def if_match(
     value: Annotated[
         str | None,
         Header(
@@ -116,7 +143,8 @@ def if_match(
     """Return the revision that the caller expects, None if any will do."""
     if value is None or value.strip() == "*":
         return None
-    digits = value.strip().removeprefix("W/").strip('"')
+    # behind the revision an ETag may name the rest of what was read
+    digits = value.strip().removeprefix("W/").strip('"').partition("-")[0]
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
         raise InvalidInput.at("/If-Match", "invalid_etag", "If-Match takes the ETag of an earlier answer.")
     return int(digits)

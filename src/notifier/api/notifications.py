@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse
 from starlette.status import HTTP_200_OK, HTTP_201_CREATED, HTTP_202_ACCEPTED, HTTP_204_NO_CONTENT
 
 from notifier.api import paths  # noqa: F401 - names `any_text`
+from notifier.api.answers import UNCHANGED, IfNoneMatch, answer, answer_unless_known
 from notifier.api.deps import IfMatch, PagingDep, Reader, Writer, etag
 from notifier.api.idempotency import Answer, OnceDep
 from notifier.api.problems import created, documented
@@ -56,14 +57,15 @@ async def create(body: NotificationDraft, ctx: Writer, once: OnceDep) -> Respons
     return await once(HTTP_201_CREATED, work)
 
 
-@router.get("/by-external-id/{external_id:any_text}", responses=documented(404))
-async def get_by_external_id(
-    external_id: ExternalIdPath, ctx: Reader, response: Response
-) -> NotificationRead:
+@router.get(
+    "/by-external-id/{external_id:any_text}",
+    response_model=NotificationRead,
+    responses={**UNCHANGED, **documented(404)},
+)
+async def get_by_external_id(external_id: ExternalIdPath, ctx: Reader, known: IfNoneMatch = None) -> Response:
     """Get the notification with this external id."""
     row = await notifications.get_by_external_id(ctx, external_id)
-    response.headers.update(etag(row.revision))
-    return NotificationRead.of(row)
+    return answer_unless_known(NotificationRead.of(row), row.revision, known)
 
 
 @router.put(
@@ -81,7 +83,7 @@ async def put(
     return JSONResponse(read.model_dump(mode="json"), status, headers)
 
 
-@router.get("")
+@router.get("", response_model=NotificationPage)
 async def page(
     ctx: Reader,
     paging: PagingDep,
@@ -93,7 +95,7 @@ async def page(
         AwareInstant | None,
         Query(description="A slot before this instant, even one for which nothing will be sent."),
     ] = None,
-) -> NotificationPage:
+) -> Response:
     """List notifications, newest first."""
     filters = {
         "status": status,
@@ -104,15 +106,14 @@ async def page(
     }
     found = await notifications.page(ctx, filters=filters, after=paging.after, limit=paging.limit)
     items = [NotificationRead.of(row) for row in found.items]
-    return NotificationPage(items=items, next_cursor=write_cursor(found.next_after))
+    return answer(NotificationPage(items=items, next_cursor=write_cursor(found.next_after)))
 
 
-@router.get("/{notification_id}", responses=documented(404))
-async def get(notification_id: str, ctx: Reader, response: Response) -> NotificationRead:
+@router.get("/{notification_id}", response_model=NotificationRead, responses={**UNCHANGED, **documented(404)})
+async def get(notification_id: str, ctx: Reader, known: IfNoneMatch = None) -> Response:
     """Get one notification."""
     row = await notifications.get(ctx, notification_id)
-    response.headers.update(etag(row.revision))
-    return NotificationRead.of(row)
+    return answer_unless_known(NotificationRead.of(row), row.revision, known)
 
 
 @router.patch("/{notification_id}", responses=documented(404, 409, 412))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, case, func, select, update
+from sqlalchemy import Row, bindparam, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from notifier.clock import new_id
@@ -63,23 +63,25 @@ KEY = (
 )
 
 
+FIND_KEY = (
+    select(
+        api_keys.c.project_id,
+        api_keys.c.name,
+        api_keys.c.scopes,
+        projects.c.clock_at,
+        func.now().label("now"),
+    )
+    .join(projects, projects.c.id == api_keys.c.project_id)
+    .where(api_keys.c.key_hash == bindparam("key_hash"), api_keys.c.revoked_at.is_(None))
+)
+
+
 async def find_key(session: Session, key: str) -> Row[Any] | None:
     """Return project_id, name and scopes of a valid key, and what its project's clock says; or None.
 
     `clock_at` is None for a live project, which goes by the database's `now`.
     """
-    statement = (
-        select(
-            api_keys.c.project_id,
-            api_keys.c.name,
-            api_keys.c.scopes,
-            projects.c.clock_at,
-            func.now().label("now"),
-        )
-        .join(projects, projects.c.id == api_keys.c.project_id)
-        .where(api_keys.c.key_hash == hash_key(key), api_keys.c.revoked_at.is_(None))
-    )
-    return (await session.execute(statement)).one_or_none()
+    return (await session.execute(FIND_KEY, {"key_hash": hash_key(key)})).one_or_none()
 
 
 async def add_project(session: Session, values: Mapping[str, Any]) -> Row[Any]:

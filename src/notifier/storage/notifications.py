@@ -8,14 +8,15 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Row,
-    Select,
     Table,
     Text,
+    bindparam,
     cast,
     delete,
     func,
     insert,
     literal,
+    literal_column,
     select,
     update,
 )
@@ -33,6 +34,7 @@ from notifier.storage.tables import (
 )
 
 CONTENT = ("title", "body", "data", "schedule")
+NONE = literal_column("CAST('[]' AS jsonb)", JSONB)
 ALIVE = notifications.c.deleted_at.is_(None)
 X = notification_exceptions
 
@@ -40,11 +42,9 @@ X = notification_exceptions
 def _destinations_of_row() -> ColumnElement[Any]:
     """Return the subquery that gives a notification's destinations as a JSON list, in their order."""
     uses = notification_destinations
-    one = func.jsonb_build_object(
-        "id", destinations.c.id, "kind", destinations.c.kind, "name", destinations.c.name
-    )
+    one = _object(id=destinations.c.id, kind=destinations.c.kind, name=destinations.c.name)
     return (
-        select(func.coalesce(func.jsonb_agg(_ordered(one, uses.c.position)), literal([], JSONB)))
+        select(func.coalesce(func.jsonb_agg(_ordered(one, uses.c.position)), NONE))
         .select_from(uses)
         .join(
             destinations,
@@ -56,6 +56,14 @@ def _destinations_of_row() -> ColumnElement[Any]:
     )
 
 
+def _object(**fields: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a JSON object; its names stand in the statement itself, for parameters have to be sent."""
+    parts: list[ColumnElement[Any]] = []
+    for name, value in fields.items():
+        parts += [literal_column(f"'{name}'"), value]
+    return func.jsonb_build_object(*parts)
+
+
 def _ordered(one: ColumnElement[Any], by: ColumnElement[Any]) -> ColumnElement[Any]:
     ordered: ColumnElement[Any] = aggregate_order_by(one, by)
     return ordered
@@ -64,11 +72,9 @@ def _ordered(one: ColumnElement[Any], by: ColumnElement[Any]) -> ColumnElement[A
 def _exceptions_of_row() -> ColumnElement[Any]:
     """Return the subquery that gives the exceptions of a notification's coming slots as a JSON list."""
     waits = X.c.move_to.is_not(None) & X.c.planned_at.is_(None)
-    one = func.jsonb_build_object(
-        "slot", X.c.slot_at, "action", X.c.action, "move_to", X.c.move_to, "waits", waits
-    )
+    one = _object(slot=X.c.slot_at, action=X.c.action, move_to=X.c.move_to, waits=waits)
     return (
-        select(func.coalesce(func.jsonb_agg(one), literal([], JSONB)))
+        select(func.coalesce(func.jsonb_agg(one), NONE))
         .where(
             X.c.project_id == notifications.c.project_id,
             X.c.notification_id == notifications.c.id,
@@ -80,24 +86,24 @@ def _exceptions_of_row() -> ColumnElement[Any]:
     )
 
 
-def _select() -> Select[Any]:
-    return select(notifications, _destinations_of_row(), _exceptions_of_row()).where(ALIVE)
+# Made once: to make them anew for each request takes longer than to run them.
+SELECT = select(notifications, _destinations_of_row(), _exceptions_of_row()).where(
+    ALIVE, notifications.c.project_id == bindparam("of_project")
+)
+GET = SELECT.where(notifications.c.id == bindparam("wanted"))
+GET_BY_EXTERNAL_ID = SELECT.where(notifications.c.external_id == bindparam("wanted"))
 
 
 async def get(session: Session, project_id: UUID, notification_id: UUID) -> Row[Any] | None:
     """Return one notification of the project with its destinations and the exceptions of coming slots."""
-    statement = _select().where(
-        notifications.c.project_id == project_id, notifications.c.id == notification_id
-    )
-    return (await session.execute(statement)).one_or_none()
+    wanted = {"of_project": project_id, "wanted": notification_id}
+    return (await session.execute(GET, wanted)).one_or_none()
 
 
 async def get_by_external_id(session: Session, project_id: UUID, external_id: str) -> Row[Any] | None:
     """Return the notification with this external id, as `get` does."""
-    statement = _select().where(
-        notifications.c.project_id == project_id, notifications.c.external_id == external_id
-    )
-    return (await session.execute(statement)).one_or_none()
+    wanted = {"of_project": project_id, "wanted": external_id}
+    return (await session.execute(GET_BY_EXTERNAL_ID, wanted)).one_or_none()
 
 
 async def deleted_at(session: Session, project_id: UUID, notification_id: UUID) -> datetime | None:
@@ -205,7 +211,7 @@ async def page(
     session: Session, project_id: UUID, *, filters: Mapping[str, Any], after: UUID | None, limit: int
 ) -> Page:
     """Return a page of the project's notifications, newest first; see `_conditions` for the filters."""
-    statement = _select().where(notifications.c.project_id == project_id, *_conditions(filters))
+    statement = SELECT.where(*_conditions(filters)).params(of_project=project_id)
     return await fetch_page(session, statement, key=notifications.c.id, after=after, limit=limit)
 
 
