@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from notifier import __version__
-from notifier.cli import doctor, processes, up
+from notifier.cli import doctor, importing, processes, up
 
 app = typer.Typer(
     name="notifier",
@@ -34,3 +34,4 @@ def _options(
 up.add_to(app)
 processes.add_to(app)
 doctor.add_to(app)
+importing.add_to(app)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from notifier.api.schemas.common import Output
+from notifier.api.schemas.common import Id, Output
 from notifier.api.schemas.notification import NotificationSaved
 from notifier.api.schemas.problem import Problem
 
@@ -27,6 +27,11 @@ class BulkItem(Output):
 
     index: int = Field(description="Its place in the request, from 0.")
     status: int = Field(description="The HTTP status of a POST of this item.")
+    id: Id | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="Of the notification, with `Prefer: return=minimal`.",
+    )
     notification: NotificationSaved | None = Field(None, exclude_if=lambda value: value is None)
     problem: Problem | None = Field(
         None,
