@@ -110,7 +110,7 @@ def whole(read: bytearray) -> Answer | None:
     if end < 0:
         return None
     head = bytes(read[:end]).lower()
-    length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+    length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
     if len(read) < end + len(HEAD_END) + length:
         return None
     return Answer(head[9:12].decode(), b"\r\nconnection: close" not in head)
