@@ -18,7 +18,7 @@ $$ SELECT (to_jsonb(at AT TIME ZONE 'UTC') #>> '{}') || 'Z' $$
 # A row of the ledger for each destination that is to hear of an event, in the transaction of what happened.
 # The id is a UUIDv7, as `new_id` makes them; PostgreSQL has a function for that from version 18 on only.
 PUBLISH_EVENT = """
-CREATE FUNCTION publish_event(of_project uuid, by_clock uuid, kind text, source text, facts jsonb, not_to uuid)
+CREATE FUNCTION publish_event(of_project uuid, by_clock uuid, news text, source text, facts jsonb, not_to uuid)
 RETURNS void LANGUAGE sql AS $$
   INSERT INTO deliveries (
     project_id, id, destination_id, clock, trigger, scheduled_for, status, message_id, next_attempt_at, event
@@ -28,11 +28,11 @@ RETURNS void LANGUAGE sql AS $$
       substring(int8send(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3) FROM 1 FOR 6
     ), 52, 1), 53, 1), 'hex')::uuid,
     s.destination_id, by_clock, 'event', clock_now(), 'pending',
-    'msg_' || left(encode(sha256(convert_to(source || '/' || kind, 'UTF8')), 'hex'), 32),
-    clock_now(), jsonb_build_object('type', kind, 'timestamp', instant_text(clock_now()), 'data', facts)
+    'msg_' || left(encode(sha256(convert_to(source || '/' || news, 'UTF8')), 'hex'), 32),
+    clock_now(), jsonb_build_object('type', news, 'timestamp', instant_text(clock_now()), 'data', facts)
   FROM event_subscriptions AS s
   JOIN destinations AS t ON t.project_id = s.project_id AND t.id = s.destination_id
-  WHERE s.project_id = of_project AND kind = ANY (s.types) AND t.deleted_at IS NULL
+  WHERE s.project_id = of_project AND news = ANY (s.types) AND t.deleted_at IS NULL
     AND s.destination_id IS DISTINCT FROM not_to
   ON CONFLICT (project_id, destination_id, message_id) WHERE trigger = 'event' DO NOTHING
 $$
@@ -41,14 +41,14 @@ $$
 TELL_OF_DELIVERY = """
 CREATE FUNCTION tell_of_delivery() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  kind text := 'delivery.' || NEW.status;
+  news text := 'delivery.' || NEW.status;
 BEGIN
   IF NOT EXISTS (
-    SELECT 1 FROM event_subscriptions AS s WHERE s.project_id = NEW.project_id AND kind = ANY (s.types)
+    SELECT 1 FROM event_subscriptions AS s WHERE s.project_id = NEW.project_id AND news = ANY (s.types)
   ) THEN
     RETURN NULL;
   END IF;
-  PERFORM publish_event(NEW.project_id, NEW.clock, kind, NEW.id::text, jsonb_build_object(
+  PERFORM publish_event(NEW.project_id, NEW.clock, news, NEW.id::text, jsonb_build_object(
     'delivery_id', NEW.id, 'notification_id', NEW.notification_id,
     'external_id', (SELECT n.external_id FROM notifications AS n
       WHERE n.project_id = NEW.project_id AND n.id = NEW.notification_id),

@@ -206,7 +206,7 @@ def _with_schedule(schedule: object) -> dict:
         (_with_schedule([60] * 21), "/retry/schedule", "too_long"),
         (_with_schedule(None), "/retry/schedule", "list_type"),
         ({**HOOK, "retry": {}}, "/retry/schedule", "missing"),
-        ({**HOOK, "retry": [60]}, "/retry", "model_type"),
+        ({**HOOK, "retry": [60]}, "/retry", "model_attributes_type"),
         ({**HOOK, "retry": {"schedule": [60], "jitter": 0}}, "/retry/jitter", "extra_forbidden"),
         ({**HOOK, "on_unknown": "drop"}, "/on_unknown", "literal_error"),
         ({**HOOK, "on_unknown": None}, "/on_unknown", "literal_error"),
