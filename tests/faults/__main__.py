@@ -6,6 +6,7 @@ table goes into the page about guarantees.
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ FULL = {one.name: one for one in SCENARIOS if one.full is not None}
 
 def main() -> int:
     """Play what is asked for; return 1 if a promise was broken."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave nothing behind, whoever ends it
     given = _arguments()
     if given.play:
         return asyncio.run(_play(FULL[given.play], given.seed))
@@ -81,7 +83,12 @@ async def _apart(name: str, seed: int) -> Result | None:
     """Play one scenario in a process of its own; None if it came to no end."""
     argv = (sys.executable, "-m", "tests.faults", "--play", name, "--seed", str(seed))
     process = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.PIPE)
-    out, _ = await process.communicate()
+    try:
+        out, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
     if process.returncode:
         print(f"{name}: came to no end", flush=True)
         return None

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,8 @@ from tests.faults.result import Result
 from tests.faults.servers import OwnPostgres, own_postgres
 from tests.house import House, bulk_due, open_house
 from tests.processes import LOOPBACK, OwnValkey, Roles, open_roles, own_valkey, until
+
+Condition = Callable[[], bool | Awaitable[bool]]
 
 DRAIN_SECONDS = 240.0
 PROGRESS_SECONDS = 120.0
@@ -45,6 +47,7 @@ class Stage:
         self.receiver = receiver
         self.random = random
         self._roles = roles
+        self._children: dict[str, Child] = {}
         self._due: set[str] = set()
         self._harmed_at = monotonic()
         self._drained_at = 0.0
@@ -73,12 +76,16 @@ class Stage:
         armed = ("tests.faults.armed", role, "--kill-at", at[0], "--nth", str(at[1])) if at else ()
         argv = (sys.executable, "-m", *(armed or ("notifier", role)))
         command = Command(name or role, argv, {**env, "PYTHONPATH": _python_path(env)})
-        return Child(command, self._roles.places)
+        return self._spawn(command)
+
+    def _spawn(self, command: Command) -> Child:
+        child = self._children[command.name] = Child(command, self._roles.places)
+        return child
 
     async def again(self, child: Child) -> Child:
         """Start anew what has ended, or is about to."""
         await ended(child)
-        return Child(child.command, self._roles.places)
+        return self._spawn(child.command)
 
     async def kill(self, child: Child) -> Child:
         """End a process by SIGKILL; return its successor."""
@@ -94,7 +101,7 @@ class Stage:
 
     async def progress(self, count: int) -> None:
         """Return when the receiver has accepted `count` requests."""
-        await until(lambda: self.receiver.count() >= count, PROGRESS_SECONDS, f"{count} requests")
+        await self._until(lambda: self.receiver.count() >= count, PROGRESS_SECONDS, f"{count} requests")
 
     async def at_work(self, child: Child) -> None:
         """Return when a worker has logged what became of a message."""
@@ -102,11 +109,11 @@ class Stage:
 
     async def planned(self) -> None:
         """Return when all that is due stands in the ledger."""
-        await until(self._all_planned, PROGRESS_SECONDS, "a full ledger")
+        await self._until(self._all_planned, PROGRESS_SECONDS, "a full ledger")
 
     async def drain(self) -> None:
         """Return when every message has come to its end."""
-        await until(self._all_ended, DRAIN_SECONDS, "the end of every message")
+        await self._until(self._all_ended, DRAIN_SECONDS, "the end of every message")
         self._drained_at = monotonic()
 
     async def result(self, scenario: str) -> Result:
@@ -114,6 +121,17 @@ class Stage:
         found = await compare(self.house, self._due, self.receiver.accepted())
         seconds = self._drained_at - self._harmed_at
         return Result(scenario, len(self._due), **asdict(found), seconds_to_drain=seconds)
+
+    async def _until(self, condition: Condition, seconds: float, what: str) -> None:
+        """Wait for what the processes do; one that fails by itself ends the waiting."""
+
+        async def held() -> bool:
+            failed = [child for child in self._children.values() if (child.exit_code() or 0) > 0]
+            assert not failed, [child.last_lines() for child in failed]
+            found = condition()
+            return found if isinstance(found, bool) else await found
+
+        await until(held, seconds, what)
 
     async def _all_planned(self) -> bool:
         return await self._rows("true") >= len(self._due)
