@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -75,6 +75,21 @@ def stock(servers: Servers, port: int, count: int) -> Stock:
     copy(servers, DATABASE, count - 1)
     rows = servers.sql(DATABASE, "SELECT id FROM notifications ORDER BY random() LIMIT 1000")
     return Stock(made["destinations"][0]["id"], [str(row["id"]) for row in rows])
+
+
+def check_alike(ports: Mapping[str, int], stored: Stock) -> None:
+    """Raise AssertionError unless all answer with the same fields and, but for the limit, the same values."""
+    one, many = f"/v1/notifications/{stored.notification_ids[0]}", "/v1/notifications?limit=50"
+    ours = f"http://{HOST}:{ports['ours']}"
+    for name, port in ports.items():
+        theirs = f"http://{HOST}:{port}"
+        told = call(theirs, "GET", one)
+        assert told.keys() == call(ours, "GET", one).keys(), f"{name} answers with other fields"
+        if name != "limit":
+            assert told == call(ours, "GET", one), f"{name} answers with other values"
+            assert call(theirs, "GET", many)["items"] == call(ours, "GET", many)["items"], (
+                f"{name} lists others"
+            )
 
 
 def answers(port: int) -> bool:
