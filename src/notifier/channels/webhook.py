@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from types import SimpleNamespace
@@ -201,14 +201,16 @@ def _answer_text(status: int, body: str) -> str:
 def retry_after(value: str | None, now: datetime) -> timedelta | None:
     """Return the wait that a Retry-After header asks for, or None where it makes no sense.
 
-    Reads seconds and HTTP dates; `now` is an aware instant.
+    Reads seconds and the three forms of HTTP dates (RFC 9110); `now` is an aware instant.
     """
     value = (value or "").strip()
     with suppress(ValueError, TypeError, OverflowError, IndexError):
-        if value.isascii() and value.isdigit() and len(value) < 10:
-            return timedelta(seconds=int(value))
-        if len(value) < 40 and value.endswith("GMT"):
-            wait = parsedate_to_datetime(value) - now
+        if value.isascii() and value.isdigit():
+            # a longer number is a long wait all the same
+            return timedelta(seconds=int((value.lstrip("0") or "0")[:10]))
+        if len(value) < 40:
+            at = parsedate_to_datetime(value)
+            wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
             return wait if wait > timedelta(0) else None
     return None
 
