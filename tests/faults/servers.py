@@ -15,9 +15,10 @@ from tests.servers import await_ready, make_places, wait_until
 class OwnPostgres:
     """One cluster. Nothing is traded for speed: what is committed survives."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self._places = make_places(folder)
-        self._server = Postgres(folder / "postgres", sockets.make(self._places.run), ("max_connections=200",))
+        options = options or ("max_connections=200",)
+        self._server = Postgres(folder / "postgres", sockets.make(self._places.run), options)
         self.url = self._server.url()
         self.start()
 
@@ -38,13 +39,13 @@ class OwnPostgres:
 
 
 @contextmanager
-def own_postgres(folder: Path) -> Iterator[OwnPostgres]:
+def own_postgres(folder: Path, *options: str) -> Iterator[OwnPostgres]:
     """Yield a PostgreSQL that nobody else uses."""
     folder.mkdir(mode=0o700)
     home = folder / "data"
     watcher = guard.start(home)
     try:
-        yield OwnPostgres(home)
+        yield OwnPostgres(home, *options)
     finally:
         end_all(home / "run", hurried=lambda: True)
         sockets.remove(home / "run")

@@ -27,7 +27,7 @@ DELIVER = "delivery.deliver"
 DELIVERY_QUEUE = "notifier:deliveries"
 SCHEDULER_QUEUE = "notifier:scheduler"
 CHUNK = 500
-WORKER_ANSWER_SECONDS = 10
+WORKER_ANSWER_SECONDS = 5
 JOB_LIFETIME_MS = 86_400_000
 
 serialize = msgpack.packb
@@ -131,8 +131,8 @@ def connect_worker(url: str) -> ArqRedis:
 
 def connect(url: str) -> Queue:
     """Return a queue that gives up quickly on a Redis that is away: lost rings are rung again from rows."""
-    retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), retries=2)
-    return Queue(Redis.from_url(url, socket_timeout=3, socket_connect_timeout=1, retry=retry))
+    retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), retries=1)
+    return Queue(Redis.from_url(url, socket_timeout=2, socket_connect_timeout=1, retry=retry))
 
 
 def _chunks(jobs: Sequence[Job]) -> Iterator[list[Job]]:
