@@ -68,6 +68,10 @@ class Puppet:
         """Read `puppet:name`."""
         return {"name": address.removeprefix("puppet:")} if address.startswith("puppet:") else None
 
+    def receiver(self, config: Mapping[str, Any]) -> str:
+        """Each puppet is a server of its own."""
+        return str(config["name"])
+
     async def send(self, envelope: Envelope) -> Outcome:
         """Do what the script says."""
         self.sent.append(envelope)

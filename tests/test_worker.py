@@ -236,7 +236,6 @@ async def test_arq_is_set_as_the_design_says(database_url: str, redis_url: str) 
     # claim, longest send, and trying to record for three leases of 75 s
     assert worker.job_timeout_s >= 30 + 30 + 3 * 75
     assert worker._job_completion_wait > chosen.longest_send
-    assert worker.queue_read_limit >= 2 * chosen.worker_concurrency
     loop = asyncio.get_running_loop()  # arq takes its signals at once
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)

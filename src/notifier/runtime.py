@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from uuid import UUID
 
 from notifier import jobs
@@ -11,6 +12,7 @@ from notifier.channels import registry
 from notifier.channels.capture import Capture
 from notifier.channels.registry import Registry
 from notifier.pipeline.bookkeeping import Bookkeeping
+from notifier.pipeline.bulkheads import Bulkheads
 from notifier.pipeline.deliverer import Deliverer, Limits
 from notifier.pipeline.rehearsal import Rehearsal
 from notifier.settings import Settings
@@ -37,7 +39,16 @@ class Runtime:
         seconds = self.settings
         limits = Limits(seconds.lease_seconds, seconds.longest_send, seconds.longest_recording)
         books = Bookkeeping(self.database, lease=seconds.lease_seconds, window=GATHER_SECONDS)
-        return Deliverer(books, self.channels, self.cipher, waits, limits)
+        places = seconds.worker_concurrency
+        return Deliverer(
+            books,
+            self.channels,
+            self.cipher,
+            waits,
+            limits,
+            projects=Bulkheads(ceil(places / 2)),
+            receivers=Bulkheads(ceil(places / 4)),
+        )
 
     def rehearsal(self, project_id: UUID, now: datetime) -> Rehearsal:
         """Return what runs the clock of a test project, which stands at `now` (UTC)."""

@@ -70,7 +70,13 @@ class Settings(BaseSettings):
     smtp_from: str = Field("notifier@localhost", description="Sender address of mails.")
     smtp_tls: Literal["none", "starttls", "tls"] = Field("starttls", description="How mail is protected.")
 
-    worker_concurrency: int = Field(200, ge=1, le=1000, description="Deliveries that a worker sends at once.")
+    worker_concurrency: int = Field(
+        800,
+        ge=1,
+        le=10000,
+        description="Deliveries that a worker has in hand at once. One project gets half of the places, one "
+        "receiving server a quarter, so that slow ones leave room for others.",
+    )
     sweep_batch: int = Field(1000, ge=1, le=10000, description="Due notifications planned per transaction.")
     hold_overdue_after: float | None = Field(
         None,

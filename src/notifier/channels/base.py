@@ -49,6 +49,9 @@ class Channel(Protocol):
         Raises InvalidInput if the address is of this kind but wrong.
         """
 
+    def receiver(self, config: Mapping[str, Any]) -> str:
+        """Name the server behind a destination: what is slow for one of its destinations is so for all."""
+
     async def send(self, envelope: Envelope) -> Outcome:
         """Try once, within the channel's total time-out. Raises only for bugs."""
 

@@ -1,6 +1,8 @@
 """Where the messages of test projects go: nowhere; they are kept for whoever moves the clock."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from notifier.domain.delivery import Envelope, Outcome
 
@@ -14,6 +16,10 @@ class Capture:
     def get(self, kind: str) -> "Capture":  # noqa: ARG002 - whatever the kind, nothing leaves
         """Return the channel for destinations of `kind`: this one."""
         return self
+
+    def receiver(self, config: Mapping[str, Any]) -> str:  # noqa: ARG002
+        """Name whoever keeps the messages."""
+        return "capture"
 
     async def send(self, envelope: Envelope) -> Outcome:
         """Keep the message; this cannot fail."""

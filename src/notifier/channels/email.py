@@ -42,6 +42,10 @@ class EmailChannel:
         """Read `mailto:` addresses, with one recipient or several."""
         return parse_mailto(address)
 
+    def receiver(self, config: Mapping[str, Any]) -> str:  # noqa: ARG002
+        """Name the mail server, which takes all mails."""
+        return self._settings.smtp_host or ""
+
     async def send(self, envelope: Envelope) -> Outcome:
         """Hand the mail over once; what is lost after its last byte was sent is ambiguous."""
         if not self._settings.smtp_host:

@@ -37,6 +37,10 @@ class LogChannel:
         """Read `log:`."""
         return {} if address.strip().lower() == "log:" else None
 
+    def receiver(self, config: Mapping[str, Any]) -> str:  # noqa: ARG002
+        """Name the log: there is only one."""
+        return self.kind
+
     async def send(self, envelope: Envelope) -> Outcome:
         """Write the message; this cannot fail."""
         _log.info(

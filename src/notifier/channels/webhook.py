@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -30,8 +31,6 @@ ANSWER_SECONDS = 0.5
 
 USER_AGENT = f"notifier/{version('notifier')}"
 
-CONNECTIONS = 1000
-CONNECTIONS_PER_HOST = 100
 KEEP_ALIVE_SECONDS = 10
 """Less than common servers keep idle connections, so that few are found closed by the other side."""
 
@@ -57,6 +56,11 @@ class WebhookChannel:
         """Read `http://` and `https://` addresses."""
         return {"url": address} if address.lower().startswith(("http://", "https://")) else None
 
+    def receiver(self, config: Mapping[str, Any]) -> str:
+        """Name host and port of the address."""
+        url = _url(config["url"])
+        return f"{url.host}:{url.port}"
+
     async def send(self, envelope: Envelope) -> Outcome:
         """POST once; a lost answer is ambiguous from the moment that bytes may have left."""
         progress = SimpleNamespace(may_have_left=False)
@@ -79,7 +83,7 @@ class WebhookChannel:
     async def _post(self, envelope: Envelope, progress: SimpleNamespace) -> aiohttp.ClientResponse:
         body = _body(envelope)
         return await self._open_session().post(
-            URL(envelope.config["url"], encoded=True),
+            _url(envelope.config["url"]),
             data=body.encode(),
             headers=_headers(envelope, body),
             allow_redirects=False,
@@ -98,10 +102,15 @@ class WebhookChannel:
             await session.close()
 
 
+@lru_cache(maxsize=4096)
+def _url(address: str) -> URL:
+    """Parse a stored address, as it stands."""
+    return URL(address, encoded=True)
+
+
 def _session(settings: Settings) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
-        limit=CONNECTIONS,
-        limit_per_host=CONNECTIONS_PER_HOST,
+        limit=0,  # bulkheads set the limits, before a message's time begins to run
         keepalive_timeout=KEEP_ALIVE_SECONDS,
         socket_factory=Guard(settings.allow_private_destinations),
     )

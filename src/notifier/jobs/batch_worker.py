@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 CLOSE_WAIT = 3
 """Seconds for the farewell to Redis, which may be away."""
 
+IDLE_SECONDS = 0.1
+"""Pause after an empty queue: asking costs both sides something."""
+
 RETRY_SECONDS = 1.0
 """Pause after an answer of Redis that makes no sense to us."""
 
@@ -56,8 +59,11 @@ class BatchWorker(Worker):
         """Fill the free places with jobs, then see to the cron."""
         free = self.max_jobs - len(self.tasks)
         if self.allow_pick_jobs and free > 0:
-            for job_id, payload in await self._take(free):
+            taken = await self._take(free)
+            for job_id, payload in taken:
                 self._start(job_id, payload)
+            if not taken:
+                await asyncio.sleep(IDLE_SECONDS)
         await self.heart_beat()
 
     async def _take(self, most: int) -> list[tuple[str, bytes]]:

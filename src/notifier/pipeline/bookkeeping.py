@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
+import structlog
 from sqlalchemy import Row
 
 from notifier.domain.delivery import Reason, Status
 from notifier.gathering import Gatherer
 from notifier.storage import claims
 from notifier.storage.claims import Finished, Wanted
-from notifier.storage.engine import Database
+from notifier.storage.engine import Database, Session
+
+log = structlog.get_logger(__name__)
 
 MOST = 500
 """Deliveries in one statement."""
@@ -36,10 +39,10 @@ class Bookkeeping:
         """Write the outcome behind the fence of the lease; return whether it was written."""
         return await self._outcomes(finished)
 
-    async def give_back(self, claim: Row[Any]) -> None:
-        """Undo a claim from which nothing was sent."""
-        async with self._database.transaction() as session:
-            await claims.give_back(session, claim.project_id, claim.id, claim.lease_token)
+    async def give_back(self, claim: Row[Any], wait: float = 0) -> None:
+        """Undo a claim from which nothing was sent; the delivery is due again in `wait` seconds."""
+        async with self._database.statement() as session:
+            await claims.give_back(session, claim.project_id, claim.id, claim.lease_token, wait)
 
     async def _claim(self, wanted: Sequence[Wanted]) -> list[Row[Any] | None]:
         async with self._database.statement() as session:
@@ -51,9 +54,10 @@ class Bookkeeping:
         gone = [one for one in finished if one.verdict.reason is Reason.DESTINATION_GONE]
         async with self._database.transaction() if gone else self._database.statement() as session:
             written = await claims.finish(session, finished)
-            for one in gone:
-                if one.delivery_id in written:
-                    await claims.block_destination(session, one.project_id, one.destination_id, "gone")
+            blocked = await _block(session, [one for one in gone if one.delivery_id in written])
+        for one in blocked:
+            ids = {"project_id": str(one.project_id), "destination_id": str(one.destination_id)}
+            log.error("destination.blocked", reason="gone", error=one.outcome.error, **ids)
         written |= await self._absorb([one for one in finished if one.delivery_id not in written])
         return [one.delivery_id in written for one in finished]
 
@@ -64,6 +68,15 @@ class Bookkeeping:
             return set()
         async with self._database.statement() as session:
             return await claims.absorb(session, late)
+
+
+async def _block(session: Session, gone: Sequence[Finished]) -> list[Finished]:
+    """Block the destinations of these, in one order; return the first of each that was not blocked before."""
+    return [
+        one
+        for one in sorted(gone, key=lambda one: one.destination_id)
+        if await claims.block_destination(session, one.project_id, one.destination_id, "gone")
+    ]
 
 
 def _own(row: Row[Any] | None, wanted: Wanted) -> Row[Any] | None:

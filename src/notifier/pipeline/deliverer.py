@@ -7,8 +7,8 @@ behind, which the rescuer breaks.
 import asyncio
 import json
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
@@ -23,12 +23,17 @@ from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, 
 from notifier.domain.retry import Verdict, decide
 from notifier.pipeline import events
 from notifier.pipeline.bookkeeping import Bookkeeping
+from notifier.pipeline.bulkheads import Bulkheads, Crowded
 from notifier.storage.claims import Finished
 from notifier.storage.encryption import Cipher, DecryptionFailed
 
 log = structlog.get_logger(__name__)
 
 CLAIM_PAUSES = (0.5, 1.0, 2.0)
+CROWDED_WAIT = 30
+"""Seconds until a delivery is tried whose receiver is so slow that its places stay taken."""
+
+MANY = 1000
 TEST_TITLE = "Test message from notifier"
 TEST_BODY = "This is a test of the destination “{name}”. If you can read it, messages will arrive."
 
@@ -47,8 +52,15 @@ class Limits:
         return self.lease - self.longest_send
 
 
+class _Overslept(Exception):
+    """The claim is so old that its lease could end before a send that begins now."""
+
+
 class Sender(Protocol):
     """What sends: a channel, or what stands in for it."""
+
+    def receiver(self, config: Mapping[str, Any]) -> str:
+        """Name the server behind a destination: what is slow for one of its destinations is so for all."""
 
     async def send(self, envelope: Envelope) -> Outcome:
         """Try once."""
@@ -70,24 +82,34 @@ class Deliverer:
     cipher: Cipher
     waits: tuple[timedelta, ...]
     limits: Limits
+    projects: Bulkheads = field(default_factory=lambda: Bulkheads(MANY))
+    receivers: Bulkheads = field(default_factory=lambda: Bulkheads(MANY))
     count: Callable[[str, str, str, str | None, float], None] = lambda *_: None
     """Told of each attempt: kind, outcome, new status, reason, seconds. A rehearsal's are counted nowhere."""
 
     async def deliver(self, project_id: UUID, delivery_id: UUID) -> None:
         """Try one delivery once. Does nothing if it is not due, is another worker's, or has ended."""
         failpoints.reach(failpoints.AFTER_PICK_UP)
+        try:
+            async with self.projects.place(project_id):
+                await self._deliver(project_id, delivery_id)
+        except Crowded:
+            # nothing has been written: the rescuer rings again
+            log.debug("delivery.crowded", delivery_id=str(delivery_id), project_id=str(project_id))
+
+    async def _deliver(self, project_id: UUID, delivery_id: UUID) -> None:
         # 1. claim: the row says `sending` before anything leaves this process
         started, claim = await self._claim(project_id, delivery_id)
         if claim is None:
             return
         failpoints.reach(failpoints.AFTER_CLAIM)
-        # 2. send, unless this process slept for so long that its lease could end first
-        age = monotonic() - started
-        if age > self.limits.too_old_to_send:
-            log.warning("claim.given_back", delivery_id=str(claim.id))
-            await self.books.give_back(claim)
+        # 2. send
+        try:
+            outcome = await self._try(claim, started)
+        except (Crowded, _Overslept) as error:
+            log.info("claim.given_back", delivery_id=str(claim.id), why=type(error).__name__)
+            await self.books.give_back(claim, CROWDED_WAIT if isinstance(error, Crowded) else 0)
             return
-        outcome = await self._send(claim, self.limits.lease - age)
         failpoints.reach(failpoints.BEFORE_OUTCOME)
         # 3. record, behind the fence of the lease
         finished = self._judge(claim, outcome, monotonic() - started)
@@ -107,13 +129,14 @@ class Deliverer:
                 await asyncio.sleep(pause)
         return monotonic(), await self.books.claim(project_id, delivery_id)
 
-    async def _send(self, claim: Row[Any], seconds: float) -> Outcome:
+    async def _try(self, claim: Row[Any], started: float) -> Outcome:
         """Render and send; what cannot be rendered or sent is an outcome too.
 
-        Channels keep their own time-outs. `seconds` is for one that does not: its lease must not end first.
+        Raises Crowded or _Overslept if nothing was sent and the claim is to be given back.
         """
         try:
             channel, envelope = self.channels.get(claim.kind), self._envelope(claim)
+            receiver = channel.receiver(envelope.config)
         except rendering.TemplateSlow as error:
             # it was fast enough when it was saved
             return Outcome(AttemptOutcome.FAILED, error=str(error))
@@ -125,12 +148,23 @@ class Deliverer:
             # a bug, but nothing has left; a newer version may do better
             log.exception("envelope.failed", delivery_id=str(claim.id), kind=claim.kind)
             return Outcome(AttemptOutcome.FAILED, error=f"internal error: {type(error).__name__}")
+        async with self.receivers.place((claim.kind, receiver)):
+            return await self._send(channel, envelope, started)
+
+    async def _send(self, channel: Sender, envelope: Envelope, started: float) -> Outcome:
+        """Send, unless this process slept for so long that its lease could end first.
+
+        Channels keep their own time-outs; this one is for a channel that does not, so that its lease holds.
+        """
+        age = monotonic() - started
+        if age > self.limits.too_old_to_send:
+            raise _Overslept
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self.limits.lease - age):
                 return await channel.send(envelope)
         except Exception as error:
             # a bug, so nobody knows how far it got
-            log.exception("channel.failed", delivery_id=str(claim.id), kind=claim.kind)
+            log.exception("channel.failed", delivery_id=str(envelope.delivery_id), kind=envelope.kind)
             return Outcome(AttemptOutcome.UNKNOWN, error=f"internal error: {type(error).__name__}")
 
     def _envelope(self, claim: Row[Any]) -> Envelope:

@@ -161,7 +161,8 @@ WITH back AS (
   UPDATE deliveries
   SET status = CASE WHEN attempts_made > 1 THEN 'retrying' ELSE 'pending' END,
       first_attempt_at = CASE WHEN attempts_made > 1 THEN first_attempt_at END,
-      attempts_made = attempts_made - 1, next_attempt_at = clock_now(), enqueued_at = NULL,
+      attempts_made = attempts_made - 1, enqueued_at = NULL,
+      next_attempt_at = clock_now() + make_interval(secs => :wait),
       lease_token = NULL, lease_expires_at = NULL
   WHERE project_id = :project_id AND id = :id AND status = 'sending' AND lease_token = :token
   RETURNING project_id, id, attempts_made
@@ -177,11 +178,13 @@ WITH blocked AS (
   SET blocked_at = clock_now(), blocked_reason = :reason, revision = revision + 1, updated_at = clock_now()
   WHERE project_id = :project_id AND id = :id AND blocked_at IS NULL
   RETURNING project_id, id
+), held AS (
+  UPDATE deliveries AS d SET status = 'held', next_attempt_at = NULL, enqueued_at = NULL
+  FROM blocked
+  WHERE d.project_id = blocked.project_id AND d.destination_id = blocked.id
+    AND d.status IN ('pending', 'retrying')
 )
-UPDATE deliveries AS d SET status = 'held', next_attempt_at = NULL, enqueued_at = NULL
-FROM blocked
-WHERE d.project_id = blocked.project_id AND d.destination_id = blocked.id
-  AND d.status IN ('pending', 'retrying')
+SELECT id FROM blocked
 """)
 
 
@@ -256,12 +259,13 @@ def _outcome_columns(finished: Sequence[Finished]) -> dict[str, list[Any]]:
     }
 
 
-async def give_back(session: Session, project_id: UUID, delivery_id: UUID, token: UUID) -> None:
-    """Undo a claim from which nothing was sent."""
-    await session.execute(GIVE_BACK, {"project_id": project_id, "id": delivery_id, "token": token})
+async def give_back(session: Session, project_id: UUID, delivery_id: UUID, token: UUID, wait: float) -> None:
+    """Undo a claim from which nothing was sent; the delivery is due again in `wait` seconds."""
+    parameters = {"project_id": project_id, "id": delivery_id, "token": token, "wait": wait}
+    await session.execute(GIVE_BACK, parameters)
 
 
-async def block_destination(session: Session, project_id: UUID, destination_id: UUID, reason: str) -> None:
-    """Stop sending to a destination that said it is gone for good."""
+async def block_destination(session: Session, project_id: UUID, destination_id: UUID, reason: str) -> bool:
+    """Stop sending to a destination, and hold what waits for it; return whether it was not blocked before."""
     parameters = {"project_id": project_id, "id": destination_id, "reason": reason}
-    await session.execute(BLOCK_DESTINATION, parameters)
+    return (await session.execute(BLOCK_DESTINATION, parameters)).first() is not None
