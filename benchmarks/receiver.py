@@ -2,7 +2,8 @@
 
 It must not be the bottleneck, so it speaks only as much HTTP as the senders here do: requests with a
 Content-Length, one after the other on a connection. `GET /tally` tells how many POSTs it accepted and how
-many different `webhook-id`s they had; `POST /reset?delay=0.05` forgets them, and answers that late from then on.
+many different `webhook-id`s they had; `POST /reset?delay=0.05` forgets them, and answers that late from then
+on.
 """
 
 import argparse

@@ -128,6 +128,8 @@ def open_servers() -> Iterator[Servers]:
     above = Path(tempfile.mkdtemp(prefix="notifier-bench-", dir=os.environ.get("BENCH_DIR", "/var/tmp")))
     folder = above / "data"
     watcher = guard.start(folder)
+    # a polite end is an end too: the folder goes with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         yield Servers(folder)
     finally:

@@ -1,1 +1,1 @@
-"""What we are compared with; run in an environment of its own, `.bench-venv`, but for arq and the HTTP limit."""
+"""What we are compared with, run in an environment of its own; arq and the HTTP limit run in ours."""

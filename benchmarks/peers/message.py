@@ -1,4 +1,4 @@
-"""What all peers send, which is what ours is: the same JSON, the same headers, about the same number of bytes."""
+"""What all peers send, and the table they read: the same JSON and headers as ours, about as many bytes."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -56,7 +56,7 @@ def say_ready(**_: object) -> None:
     print("ready", flush=True)
 
 
-@app.task  # type: ignore[untyped-decorator]
+@app.task(name="send")  # type: ignore[untyped-decorator]
 def send(message_id: str) -> None:
     """Read the row, send it, move it on."""
     post = session.post if KEEP_ALIVE else requests.post
@@ -81,7 +81,4 @@ def schedule() -> None:
 
 
 if __name__ == "__main__":
-    # tasks are named after their module, which the worker knows under another name
-    from benchmarks.peers import seed
-
-    seed.schedule()
+    schedule()
