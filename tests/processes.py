@@ -50,10 +50,10 @@ class Roles:
             "ALLOW_PRIVATE_DESTINATIONS": LOOPBACK,
         }
 
-    def start(self, role: str, *, name: str | None = None, **settings: object) -> Child:
-        """Start one process; settings are given without their prefix. A second of a role needs a `name`."""
+    def start(self, role: str, **settings: object) -> Child:
+        """Start one process; settings are given without their prefix."""
         env = self.environment(**settings)
-        return Child(Command(name or role, (sys.executable, "-m", "notifier", role), env), self.places)
+        return Child(Command(role, (sys.executable, "-m", "notifier", role), env), self.places)
 
     def environment(self, **settings: object) -> dict[str, str]:
         """Return what a process finds in its environment."""

@@ -6,6 +6,7 @@ from tests.faults.scenarios import (
     killed_at_failpoints,
     killed_workers,
     many_planners,
+    one_of_two_workers,
     restarted_database,
     server_away,
     stopped_in_turn,
@@ -14,6 +15,7 @@ from tests.faults.scenarios import (
 SCENARIOS: tuple[Scenario, ...] = (
     *killed_at_failpoints.SCENARIOS,
     *killed_workers.SCENARIOS,
+    *one_of_two_workers.SCENARIOS,
     *restarted_database.SCENARIOS,
     *stopped_in_turn.SCENARIOS,
     *frozen_worker.SCENARIOS,
