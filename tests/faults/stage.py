@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from notifier.clock import monotonic
-from notifier.domain.delivery import TERMINAL, message_id
+from notifier.domain.delivery import TERMINAL, Status, message_id
 from notifier.embedded.child import Child, Command
 from tests.faults.oracle import compare
 from tests.faults.receiver import ROOT, Receiver
@@ -133,12 +133,19 @@ class Stage:
 
         await until(held, seconds, what)
 
+    async def settled(self) -> None:
+        """Return when nothing goes on by itself: every message has ended, or asks for a decision."""
+        await self._until(self._all_settled, DRAIN_SECONDS, "the end of all that goes by itself")
+
     async def _all_planned(self) -> bool:
         return await self._rows("true") >= len(self._due)
 
     async def _all_ended(self) -> bool:
-        ended = ", ".join(f"'{status}'" for status in TERMINAL)
-        return await self._all_planned() and not await self._rows(f"status NOT IN ({ended})")
+        return await self._all_settled() and not await self._rows("status = 'unknown'")
+
+    async def _all_settled(self) -> bool:
+        still = ", ".join(f"'{status}'" for status in {*TERMINAL, Status.UNKNOWN})
+        return await self._all_planned() and not await self._rows(f"status NOT IN ({still})")
 
     async def _rows(self, condition: str) -> int:
         """Return how many deliveries there are; asks gently, for the service needs the processor."""

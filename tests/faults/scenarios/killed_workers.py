@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from notifier.domain.delivery import Decision
 from notifier.embedded.child import Child
+from notifier.services import deliveries
 from tests.faults.scenario import Scenario
 from tests.faults.stage import Stage
 
@@ -16,6 +18,25 @@ Blow = Callable[[], Awaitable[object]]
 async def kill_workers(stage: Stage, *, due: int, kills: int, of_each_server: int) -> None:
     """Kill workers, the oldest first, at even steps of progress; hit the servers in between, at random."""
     await stage.fill(due)
+    await _strike(stage, due, kills, of_each_server)
+
+
+async def kill_and_decide(stage: Stage, *, due: int, kills: int) -> None:
+    """The same where nothing may be sent twice: a person looks at the receiver, and decides."""
+    await stage.fill(due)
+    await stage.house.sql("UPDATE destinations SET on_unknown = 'hold'")
+    await _strike(stage, due, kills, 0)
+    await stage.settled()
+    accepted = stage.receiver.accepted()
+    unknown = await stage.house.sql("SELECT id, message_id FROM deliveries WHERE status = 'unknown'")
+    assert unknown, "the kills did no harm"
+    for decision, arrived in ((Decision.DELIVERED, True), (Decision.RETRY, False)):
+        ids = [row.id for row in unknown if (row.message_id in accepted) is arrived]
+        async with stage.house.context() as ctx:
+            assert await deliveries.decide_unknown(ctx, decision, filters={"ids": ids}) == len(ids)
+
+
+async def _strike(stage: Stage, due: int, kills: int, of_each_server: int) -> None:
     workers = [stage.start("worker", f"worker-{n}", WORKER_CONCURRENCY=AT_ONCE) for n in range(WORKERS)]
     stage.start("scheduler")
     await stage.planned()
@@ -58,5 +79,12 @@ SCENARIOS = (
         kill_workers,
         full={"due": 5000, "kills": 50, "of_each_server": 3},
         quick={"due": 600, "kills": 3, "of_each_server": 1},
+    ),
+    Scenario(
+        "20 kills of workers, on_unknown hold, then decisions",
+        kill_and_decide,
+        full={"due": 2000, "kills": 20},
+        quick={"due": 400, "kills": 2},
+        doubles_allowed=False,
     ),
 )
