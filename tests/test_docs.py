@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import pytest
 from benchmarks.results import RESULTS
 
 from notifier import rendering
 from notifier.api.schemas.exception import ExceptionCreate
+from notifier.api.schemas.project import OwnProjectUpdate
 from notifier.domain import schedule
 from notifier.domain.delivery import TERMINAL, Reason, Status
+from notifier.domain.event import BAD_NEWS, EventType
 from notifier.domain.schedule import zones
 from notifier.services.schedules import Slot, preview
 from notifier.settings import PREFIX, Settings
@@ -57,6 +60,15 @@ def test_every_reason_stands_in_the_page_about_the_ledger_with_a_status_that_the
     rows = rows_of_ledger("Reasons")
     assert list(rows) == list(Reason)
     assert {name for cells in rows.values() for name in re.findall(r"`(\w+)`", cells[0])} <= set(Status)
+
+
+def test_every_event_stands_in_the_page_about_webhooks_and_which_are_told_by_default() -> None:
+    section = (ROOT / "docs" / "webhooks.md").read_text().partition("## Events\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+\.\w+)` \|.*\|(.*)\|$", section, re.M)
+    assert [name for name, _ in rows] == list(EventType)
+    assert tuple(name for name, default in rows if default.strip() == "yes") == BAD_NEWS
+    (body,) = re.findall(r"-d '(.*)'$", section, re.M)
+    OwnProjectUpdate.model_validate_json(body.replace("'\"$OPS\"'", str(UUID(int=1))))
 
 
 def test_every_template_of_the_page_about_templates_renders() -> None:
