@@ -49,7 +49,7 @@ class DeliveryRead(Output):
         "it arrived, `POST .../resolve` decides. Final: `delivered`; `failed`: given up; `skipped`: nobody "
         "wanted it; `missed`: too late; `canceled`: taken back."
     )
-    reason: str | None = Field(description="Why it ended as it did, where it was not delivered.")
+    reason: str | None = Field(description="Why it stands or ended so; null for most that were delivered.")
     attempts_made: int
     last_error: str | None = Field(description="What the newest attempt that has ended ran into.")
     last_status_code: int | None = Field(description="The receiver's HTTP or SMTP code at that attempt.")
