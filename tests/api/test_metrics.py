@@ -36,6 +36,7 @@ async def scrape(client: httpx.AsyncClient) -> Samples:
 def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every scrape read anew."""
     monkeypatch.setattr(api_metrics, "FRESH_SECONDS", -1)
+    monkeypatch.setattr(api_metrics, "AUDIT_FRESH_SECONDS", -1)
 
 
 async def test_the_figures_tell_how_the_service_stands(database_url: str, redis_url: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import TextClause, text
 from sqlalchemy.dialects import postgresql
 
-from notifier.storage import occurrences, pauses, planning, rehearsals, replays, rescue, retention
+from notifier.storage import audit, occurrences, pauses, planning, rehearsals, replays, rescue, retention
 from notifier.storage.engine import Database
 from notifier.storage.tables import LIVE
 from tests import servers
@@ -44,6 +44,16 @@ SELECT '{PROJECT}', gen_random_uuid(), ns.id, 1, ds.id, 'manual', now(), 'm',
 FROM (SELECT id, row_number() OVER () AS nr FROM notifications) ns
 JOIN (SELECT id, row_number() OVER () AS nr FROM destinations) ds ON ds.nr = ns.nr % 50 + 1;
 """
+AUDITED = {
+    "clock": LIVE,
+    "late": 120,
+    "lease_grace": 30,
+    "lease": 75.0,
+    "most": 10_000,
+    "since": UUID(int=0xFF << 120),
+    "of_project": 500,
+    "newest": 5000,
+}
 OF_PROJECT = f"project_id = '{PROJECT}'"
 LEDGER = f"SELECT id FROM deliveries WHERE {OF_PROJECT} AND {{}} = '{UUID(int=7)}' ORDER BY id DESC LIMIT 51"
 
@@ -101,6 +111,10 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
             },
             "pk_deliveries",
         ),
+        (audit.AUDIT, AUDITED, "ix_deliveries_leased"),
+        (audit.AUDIT, AUDITED, "ix_notifications_due"),
+        (audit.STANDING, {"clock": LIVE, "worker": "w", "alive": 60, "most": 9}, "ix_deliveries_waiting"),
+        (audit.STANDING, {"clock": LIVE, "worker": "w", "alive": 60, "most": 9}, "ix_notifications_due"),
         (text(LEDGER.format("notification_id")), {}, "ix_deliveries_of_notification"),
         (text(LEDGER.format("destination_id")), {}, "ix_deliveries_of_destination"),
         (text(LEDGER.format("replay_of")), {}, "ix_deliveries_replays"),

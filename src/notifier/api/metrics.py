@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client.core import Metric
 
@@ -22,9 +23,11 @@ from notifier.pipeline import auditor
 from notifier.runtime import Runtime
 from notifier.storage.audit import Standing
 
+log = structlog.get_logger(__name__)
 router = APIRouter()
 
 FRESH_SECONDS = 10.0
+AUDIT_FRESH_SECONDS = 55.0
 """For so long what was read is shown again: however many ask, the servers are asked once."""
 
 STANDING = {
@@ -44,15 +47,36 @@ class Watch:
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._read_at: float | None = None
+        self._audited_at: float | None = None
         self._found: Sequence[Metric] = ()
 
     async def figures(self, runtime: Runtime) -> Sequence[Metric]:
         """Return the figures, fresh ones if it is time."""
         async with self._turn:
-            if self._read_at is None or monotonic() - self._read_at > FRESH_SECONDS:
-                self._found = await _read(runtime)
+            if _is_old(self._read_at, FRESH_SECONDS):
+                audited = await self._audit(runtime)
+                self._found = [*await _read(runtime), _plain("audit_up", "1 if there was an audit", audited)]
                 self._read_at = monotonic()
         return self._found
+
+    async def _audit(self, runtime: Runtime) -> bool:
+        """Have the auditor's figures shown, and say whether there are any: old ones must not look fresh."""
+        if not _is_old(self._audited_at, AUDIT_FRESH_SECONDS):
+            return True
+        metrics.forget_audit()
+        self._audited_at = None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await auditor.look(runtime.database, runtime.settings.lease_seconds)
+        except Exception as error:
+            log.warning("audit.failed", error=repr(error))
+            return False
+        self._audited_at = monotonic()
+        return True
+
+
+def _is_old(read_at: float | None, seconds: float) -> bool:
+    return read_at is None or monotonic() - read_at > seconds
 
 
 def get_watch(request: Request) -> Watch:
@@ -71,25 +95,17 @@ async def show(runtime: RuntimeDep, watch: Annotated[Watch, Depends(get_watch)])
 
 
 async def _read(runtime: Runtime) -> Sequence[Metric]:
-    standing, audited, redis, length = await asyncio.gather(
-        stand(runtime), _audit(runtime), look_at_redis(runtime), _length(runtime), return_exceptions=True
+    standing, redis, length = await asyncio.gather(
+        stand(runtime), look_at_redis(runtime), _length(runtime), return_exceptions=True
     )
     return [
         gauge("build_info", "The version of the service", {__version__: 1}, "version"),
         _up("database", standing),
         _up("redis", redis),
-        _up("audit", audited),
         *(_of_standing(standing) if isinstance(standing, Standing) else ()),
         *(_of_redis(redis) if isinstance(redis, Condition) else ()),
         *([_plain("queue_length", "Jobs in Redis", length)] if isinstance(length, int) else ()),
     ]
-
-
-async def _audit(runtime: Runtime) -> None:
-    """Have the auditor's figures shown; without them old ones must not look fresh."""
-    metrics.forget_audit()
-    async with asyncio.timeout(PATIENCE):
-        await auditor.look(runtime.database, runtime.settings.lease_seconds)
 
 
 async def _length(runtime: Runtime) -> int:

@@ -22,8 +22,8 @@ LEASE_GRACE_SECONDS = 30
 
 MOST_COUNTED = 10_000
 NEWEST_SECONDS = 3600
-NEWEST_OF_PROJECT = 2000
-NEWEST = 20_000
+NEWEST_OF_PROJECT = 500
+NEWEST = 5_000
 """Deliveries looked at in one audit: of the last hour, the newest of each project, so many in all."""
 
 WORKER = "worker:"
@@ -43,7 +43,8 @@ newest AS MATERIALIZED (
 )"""
 
 # An attempt without an outcome belongs to a delivery that is being sent, or something was lost: those being
-# sent are found by their leases, of the others the newest are looked at.
+# sent are found by their leases, of the others the newest are looked at. Each is looked up by itself, with a
+# subquery that counts: what PostgreSQL can turn into a join, it joins with the whole ledger.
 AUDIT = text(f"""
 WITH {_NEWEST}
 SELECT
@@ -61,24 +62,24 @@ SELECT
     WHERE clock = :clock AND status = 'sending'
       AND lease_expires_at <= now() - make_interval(secs => :lease_grace)
     LIMIT :most) AS found) AS expired_leases,
-  (SELECT count(*) FROM newest AS n WHERE n.trigger = 'schedule' AND EXISTS (
-    SELECT FROM deliveries AS d
+  (SELECT count(*) FROM newest AS n WHERE n.trigger = 'schedule' AND (
+    SELECT count(*) FROM deliveries AS d
     WHERE d.project_id = n.project_id AND d.notification_id = n.notification_id
       AND d.destination_id = n.destination_id AND d.scheduled_for = n.scheduled_for
-      AND d.trigger = 'schedule' AND d.id <> n.id)) AS duplicate_slots,
+      AND d.trigger = 'schedule') > 1) AS duplicate_slots,
   (SELECT count(*) FROM newest AS n
     WHERE (n.status = 'delivered' OR n.status = 'failed' AND n.reason IS DISTINCT FROM 'planning_error')
-      AND NOT EXISTS (
-        SELECT FROM attempts AS a
-        WHERE a.project_id = n.project_id AND a.delivery_id = n.id)) AS ended_without_attempt,
-  (SELECT count(*) FROM attempts AS a JOIN (
+      AND (SELECT count(*) FROM attempts AS a
+        WHERE a.project_id = n.project_id AND a.delivery_id = n.id) = 0) AS ended_without_attempt,
+  (SELECT coalesce(sum((
+      SELECT count(*) FROM attempts AS a
+      WHERE a.project_id = d.project_id AND a.delivery_id = d.id AND a.outcome IS NULL
+        AND a.started_at <= now() - make_interval(secs => 2 * :lease))), 0)::int
+    FROM (
       SELECT project_id, id FROM newest WHERE status <> 'sending' AND attempts_made > 0
       UNION ALL
-      (SELECT project_id, id FROM deliveries
-        WHERE clock = :clock AND status = 'sending' LIMIT :most)
-    ) AS d ON a.project_id = d.project_id AND a.delivery_id = d.id
-    WHERE a.outcome IS NULL
-      AND a.started_at <= now() - make_interval(secs => 2 * :lease)) AS attempts_without_outcome
+      (SELECT project_id, id FROM deliveries WHERE clock = :clock AND status = 'sending' LIMIT :most)
+    ) AS d) AS attempts_without_outcome
 """).bindparams(bindparam("since", type_=Uuid), bindparam("clock", type_=Uuid))
 
 STANDING = text("""
