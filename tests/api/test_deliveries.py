@@ -16,6 +16,7 @@ FIELDS = {
     *("attempts_made", "next_attempt_at", "finished_at", "message_id", "late_by_seconds", "revision"),
     *("slot_count", "range_end", "created_at", "title", "destination", "last_error", "last_status_code"),
     "replay_of",
+    "event",
 }
 
 

@@ -179,6 +179,17 @@ async def test_a_success_is_told_only_where_somebody_asks(house: House) -> None:
     assert not any(row.watched for row in await house.deliveries())
 
 
+async def test_a_good_delivery_calls_no_trigger_and_a_bad_one_does(house: House) -> None:
+    row = await house.plan_one()
+    for status, calls in (("delivered", False), ("failed", True)):
+        plan = await house.sql(
+            "EXPLAIN (ANALYZE, COSTS OFF) UPDATE deliveries SET status = :status WHERE id = :id",
+            status=status,
+            id=row.id,
+        )
+        assert any("Trigger tell" in line[0] for line in plan) is calls
+
+
 async def test_nothing_is_told_of_what_was_rolled_back(house: House) -> None:
     await tell(house, await add(house, "log"))
     row = await house.plan_one()
@@ -310,7 +321,9 @@ async def test_the_ledger_lists_an_event_without_a_notification(house: House) ->
     async with house.context() as ctx:
         found = await deliveries.get(ctx.session, PROJECT, event.id)
     assert found is not None
-    assert (found.trigger, found.notification_id, found.destination["kind"]) == ("event", None, "log")
+    assert (found.trigger, found.event, found.notification_id, found.destination["kind"]) == (
+        "event", "delivery.failed", None, "log",
+    )  # fmt: skip
 
 
 async def test_a_deleted_subscriber_hears_nothing(house: House) -> None:

@@ -52,7 +52,8 @@ class DeliveryNews:
 
 def _sentence(entry: dict[str, Any]) -> str:
     title, notification_id = entry.get("title"), entry.get("notification_id")
-    what = f'"{title}"' if title else f"notification {notification_id}" if notification_id else "test message"
+    other = "event" if entry.get("trigger") == "event" else "test message"
+    what = f'"{title}"' if title else f"notification {notification_id}" if notification_id else other
     line = f"{entry['status']} {what} -> {entry.get('kind')}"
     return line if entry["status"] == "delivered" else f"{line} ({_cause(entry)})"
 

@@ -54,6 +54,7 @@ READ = (
     deliveries.c.message_id,
     deliveries.c.revision,
     deliveries.c.replay_of,
+    deliveries.c.event["type"].astext.label("event"),
     deliveries.c.slot_count,
     deliveries.c.range_end,
     deliveries.c.created_at,

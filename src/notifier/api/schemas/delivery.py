@@ -34,10 +34,10 @@ class DeliveryRead(Output):
     """One notification x one slot x one destination."""
 
     id: Id
-    notification_id: Id | None = Field(description="Null for the test message of a destination.")
+    notification_id: Id | None = Field(description="Null for the test message of a destination and an event.")
     title: str | None = Field(
         description="The template of the title, as the pinned revision (or an exception) has it. "
-        "Null for a test message."
+        "Null for a test message and an event."
     )
     destination_id: Id
     destination: DeliveryDestination
@@ -64,6 +64,9 @@ class DeliveryRead(Output):
     revision: int | None = Field(description="The notification's revision that is sent.")
     replay_of: Id | None = Field(
         description="The delivery that this one repeats; of a replay of a replay, the first of all."
+    )
+    event: str | None = Field(
+        description="What the project was told of, where that is the message.", examples=["delivery.failed"]
     )
     created_at: Instant
 

@@ -62,6 +62,7 @@ DELIVERY: dict[str, Any] = {
     "range_end": None,
     "revision": 1,
     "replay_of": None,
+    "event": None,
     "created_at": NOON,
 }
 ATTEMPT: dict[str, Any] = {
