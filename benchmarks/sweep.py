@@ -54,12 +54,14 @@ def _at_sizes(run: Run, servers: Servers, sizes: Mapping[str, int]) -> dict[str,
         began = perf_counter()
         _fill(servers, f"n{name}", count)
         run.say(f"{count:,} notifications made in {perf_counter() - began:.0f} s")
-    turns = run.pick(200, 5)
-    idle = in_turns({name: partial(_idle, servers, f"n{name}", turns) for name in sizes}, run.rounds, run.say)
+    # many short rounds: what else the machine does shall not fall on one size alone
+    rounds = run.rounds * run.pick(5, 1)
+    sweeps = {name: partial(_idle, servers, f"n{name}", run.pick(50, 5)) for name in sizes}
+    idle = in_turns(sweeps, rounds, run.say)
     for name in sizes:
         servers.sql(f"n{name}", SOME_DUE)
-    claims = {name: partial(_claim, servers, f"n{name}", run.pick(20, 2)) for name in sizes}
-    claim = in_turns(claims, run.rounds, run.say)
+    claims = {name: partial(_claim, servers, f"n{name}", run.pick(10, 2)) for name in sizes}
+    claim = in_turns(claims, rounds, run.say)
     return {
         **{f"sweep_idle.{name}": middle(taken, "ms") for name, taken in idle.items()},
         "sweep_idle.5m_over_1m": ratio(idle["5m"], idle["1m"]),
