@@ -14,6 +14,7 @@ from notifier.jobs import Job
 from notifier.pipeline import rescuer
 from notifier.pipeline.rescuer import Rescued
 from notifier.storage import rescue
+from notifier.storage.engine import Database
 from tests.house import PROJECT, House, bulk_due
 
 NOTHING = Rescued(0, 0, 0)
@@ -40,6 +41,19 @@ async def kill_one(house: House) -> None:
 async def make_old(house: House) -> None:
     """Let the last ring be older than the rescuer's patience."""
     await house.sql("UPDATE deliveries SET enqueued_at = enqueued_at - interval '31 seconds'")
+
+
+async def test_after_an_outage_workers_may_record_before_their_leases_are_broken(house: House) -> None:
+    await house.plan_one()
+    await kill_one(house)
+    outage, away = rescuer.Outage(), Database("postgresql://notifier@/notifier?host=/nowhere")
+    with pytest.raises(FileNotFoundError):
+        await rescuer.run(away, house.queue, outage)
+    await away.aclose()
+    assert await rescuer.run(house.database, house.queue, outage) == NOTHING
+    assert (await house.delivery()).status == "sending"
+    outage.at -= rescuer.RECORDING_FIRST_SECONDS
+    assert (await rescuer.run(house.database, house.queue, outage)).freed == 1
 
 
 async def test_a_quiet_service_has_nothing_to_rescue(house: House) -> None:

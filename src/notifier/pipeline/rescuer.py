@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import Row
 
 from notifier import failpoints
+from notifier.clock import monotonic
 from notifier.domain import schedule
 from notifier.jobs import Job, Queue
 from notifier.storage import occurrences, rescue
@@ -17,6 +18,15 @@ from notifier.storage.engine import Database
 log = structlog.get_logger(__name__)
 
 BATCH = 1000
+RECORDING_FIRST_SECONDS = 10.0
+"""More than the longest pause between two tries of a worker to write an outcome."""
+
+
+@dataclass(slots=True)
+class Outage:
+    """When the database last failed the rescuer, on the monotonic clock."""
+
+    at: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +38,12 @@ class Rescued:
     rung: int
 
 
-async def run(database: Database, queue: Queue) -> Rescued:
-    """Make one pass. Every part is safe to run at the same time elsewhere."""
-    freed = await break_leases(database)
+async def run(database: Database, queue: Queue, outage: Outage | None = None) -> Rescued:
+    """Make one pass. Every part is safe to run at the same time elsewhere.
+
+    Who passes the same `outage` each time gives workers the time to write, after one, what they could not.
+    """
+    freed = await _break_leases_late(database, outage or Outage())
     expired = await expire(database)
     rescued = Rescued(freed, expired, await _ring_again(database, queue))
     if any((rescued.freed, rescued.expired)):
@@ -38,10 +51,20 @@ async def run(database: Database, queue: Queue) -> Rescued:
     return rescued
 
 
-async def break_leases(database: Database) -> int:
+async def _break_leases_late(database: Database, outage: Outage) -> int:
+    """Break leases, but after an outage not at once: they ended in it, and their workers may well live."""
+    recording = monotonic() - outage.at < RECORDING_FIRST_SECONDS
+    try:
+        return await break_leases(database, most=0 if recording else BATCH)
+    except Exception:
+        outage.at = monotonic()
+        raise
+
+
+async def break_leases(database: Database, most: int = BATCH) -> int:
     """Free what a dead worker held; return how many deliveries."""
     async with database.transaction() as session:
-        freed = await rescue.break_leases(session, BATCH)
+        freed = await rescue.break_leases(session, most)
         failpoints.reach(failpoints.IN_RESCUE)
     return freed
 

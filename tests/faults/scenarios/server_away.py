@@ -24,9 +24,10 @@ async def without_redis(stage: Stage, *, due: int, away: float) -> None:
 
 
 async def without_postgres(stage: Stage, *, due: int, away: float) -> None:
-    """Take PostgreSQL away for `away` seconds."""
+    """Take PostgreSQL away for `away` seconds; a worker with empty hands waits for its return."""
     await begin(stage, due, away)
     await asyncio.to_thread(stage.postgres.stop_at_once)
+    stage.start("worker", "worker-2", WORKER_CONCURRENCY=20)
     await asyncio.sleep(away)
     await asyncio.to_thread(stage.postgres.start)
     stage.harmed()
@@ -42,10 +43,18 @@ SCENARIOS = (
         late_sweep=True,
     ),
     Scenario(
-        "PostgreSQL away for 2 minutes",
+        "PostgreSQL away for a minute, two leases",
+        without_postgres,
+        full={"due": 2000, "away": 60},
+        quick={"due": 400, "away": 12},
+        doubles_allowed=False,
+        late_sweep=True,
+    ),
+    Scenario(
+        "PostgreSQL away for 2 minutes, over three leases",
         without_postgres,
         full={"due": 2000, "away": 120},
-        quick={"due": 400, "away": 3},
+        quick=None,
         late_sweep=True,
     ),
 )
