@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from benchmarks import report
 from benchmarks.parts import PARTS, Run
 from benchmarks.results import RESULTS
 
@@ -23,6 +24,9 @@ def main() -> None:
         if part.name in given.parts or (not given.parts and not part.on_request):
             run.say(f"--- {part.name}: {part.says}")
             part.measure(run)
+    if run.results == RESULTS and not run.quick:
+        report.write()
+        report.draw()
 
 
 if __name__ == "__main__":

@@ -132,8 +132,8 @@ class Field:
         for worker in workers:
             wait_until(lambda worker=worker: "ready" in said(worker), of=worker)  # type: ignore[misc]
         scheduler = schedule()
-        ended = self._await_end(database, THEIRS_DONE, minute, workers[0])
         self.servers.finish(scheduler)
+        ended = self._await_end(database, THEIRS_DONE, minute, workers[0])
         self.servers.stop(*workers)
         self.receiver.check(minute.count)
         return Span(minute.count, float(said(scheduler).split()[1]), ended)

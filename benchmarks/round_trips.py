@@ -33,6 +33,7 @@ class Side(asyncio.Protocol):
         self.other = other
         self.transport: asyncio.Transport | None = None
         self.spoke_last = False
+        self.unsent = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -40,13 +41,13 @@ class Side(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand it on; a client that speaks after the server begins a round trip."""
-        other = self.other
-        if other is None or other.transport is None:
+        if self.other is None or self.other.transport is None:
+            self.unsent += data
             return
         if isinstance(self, Client) and not self.spoke_last:
             self._turns.at.append(time.time())
-        self.spoke_last, other.spoke_last = True, False
-        other.transport.write(data)
+        self.spoke_last, self.other.spoke_last = True, False
+        self.other.transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the other half too."""
@@ -55,7 +56,7 @@ class Side(asyncio.Protocol):
 
 
 class Client(Side):
-    """The client's end; reads nothing until the server's end is there."""
+    """The client's end; keeps what it hears until the server's end is there."""
 
     def __init__(self, turns: Turns, socket: str) -> None:
         super().__init__(turns)
@@ -64,14 +65,13 @@ class Client(Side):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connect to the server."""
         super().connection_made(transport)
-        cast(asyncio.Transport, transport).pause_reading()
         self._task = asyncio.ensure_future(self._connect())
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         _, self.other = await loop.create_unix_connection(lambda: Side(self._turns, self), self._socket)
-        if self.transport and not self.transport.is_closing():
-            self.transport.resume_reading()
+        if self.unsent:
+            self.data_received(self.unsent)
 
 
 class RoundTrips:

@@ -16,12 +16,12 @@ from benchmarks.peers.enqueuing import in_turn, run, together
 SERVER = RedisSettings(unix_socket_path=os.environ["REDIS_SOCKET"])
 
 
-async def noop(_: Any, __: str) -> None:
+async def noop(ctx: Any, __: str) -> None:
     """Do nothing."""
     count()
 
 
-async def say_ready(_: Any) -> None:
+async def say_ready(ctx: Any) -> None:
     """Tell the driver."""
     print("ready", flush=True)
 

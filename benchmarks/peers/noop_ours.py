@@ -17,12 +17,12 @@ from notifier.worker import make_worker
 PROJECT = UUID(int=0)
 
 
-async def noop(_: Any, __: str, ___: str) -> None:
+async def noop(ctx: Any, __: str, ___: str) -> None:
     """Do nothing."""
     count()
 
 
-async def say_ready(_: Any) -> None:
+async def say_ready(ctx: Any) -> None:
     """Tell the driver."""
     print("ready", flush=True)
 

@@ -7,14 +7,14 @@ when it began. KEEP_ALIVE=1 shares one requests.Session, and drops what costs an
 import os
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import requests
 from celery import Celery
 from celery.signals import worker_ready
 from requests.adapters import HTTPAdapter
-from sqlalchemy import create_engine, select
+from sqlalchemy import DateTime, create_engine, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -33,6 +33,8 @@ if KEEP_ALIVE:
 
 class Base(DeclarativeBase):
     """All tables."""
+
+    type_annotation_map: ClassVar = {datetime: DateTime(timezone=True)}
 
 
 class Message(Base):

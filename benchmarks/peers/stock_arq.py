@@ -8,13 +8,13 @@ import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import aiohttp
 from arq import create_pool, run_worker
 from arq.connections import RedisSettings
-from sqlalchemy import select
+from sqlalchemy import DateTime, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -29,6 +29,8 @@ engine = create_async_engine(os.environ["DATABASE_URL"], pool_size=10)
 
 class Base(DeclarativeBase):
     """All tables."""
+
+    type_annotation_map: ClassVar = {datetime: DateTime(timezone=True)}
 
 
 class Message(Base):
