@@ -45,6 +45,30 @@ async def test_a_migration_with_nothing_to_do_does_nothing(database_url: str) ->
     assert await tables(database_url) == TABLES
 
 
+REVISED = """
+INSERT INTO projects (id, name, mode) VALUES (gen_random_uuid(), 'p', 'live');
+INSERT INTO notifications (project_id, id, title, body, data, schedule, anchor_at, updated_at)
+SELECT id, gen_random_uuid(), '', '', '{}', '{}', now(), now() FROM projects, generate_series(1, 2);
+INSERT INTO notification_revisions
+  (project_id, notification_id, revision, title, body, data, schedule, changed_by, created_at)
+SELECT project_id, id, nr, '', '', '{}', '{}', '', timestamptz '2027-01-01 00:00Z' + nr * interval '1 day'
+FROM notifications, unnest(ARRAY[1, 2, 4]) AS nr
+"""
+
+
+async def test_revisions_from_before_learn_when_they_were_replaced(empty_database_url: str) -> None:
+    await asyncio.to_thread(command.upgrade, migrations.config(empty_database_url), "0003")
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.execute(REVISED)
+    await migrations.upgrade(empty_database_url)
+    rows = await connection.fetch(
+        "SELECT revision, replaced_at::date::text FROM notification_revisions"
+        " ORDER BY notification_id, revision"
+    )
+    await connection.close()
+    assert [tuple(row) for row in rows] == 2 * [(1, "2027-01-03"), (2, "2027-01-05"), (4, None)]
+
+
 def environment(database_url: str, **others: str) -> dict[str, str]:
     """Return the environment of `notifier migrate`."""
     own = {"PATH": os.environ["PATH"], "NOTIFIER_DATABASE_URL": database_url, **others}
