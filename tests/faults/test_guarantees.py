@@ -9,6 +9,7 @@ import pytest
 
 from notifier.storage.encryption import Cipher
 from tests.faults.page import BEGIN, END, PAGE
+from tests.faults.scenarios import SCENARIOS
 from tests.house import SECRET_KEY, House, open_house
 from tests.processes import LOOPBACK
 from tests.receivers import Answer, HttpReceiver, http_receiver
@@ -74,7 +75,13 @@ async def test_the_page_s_receiver_tries_again_what_it_could_not_do(
     assert store.execute("SELECT title FROM reminders").fetchall() == [("Water the ficus",)]
 
 
-def test_the_page_has_a_place_for_the_table() -> None:
-    text = PAGE.read_text()
-    assert text.count(BEGIN) == text.count(END) == 1
-    assert text.index(BEGIN) < text.index(END)
+def test_the_page_s_table_is_of_scenarios_that_there_are_and_shows_no_broken_promise() -> None:
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    written, end, _ = rest.partition(END)
+    assert before
+    assert end
+    lines = [line.strip("| ").split(" | ") for line in written.splitlines() if line.startswith("| ")]
+    rows = [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+    assert {row["scenario"] for row in rows} <= {one.name for one in SCENARIOS if one.full is not None}
+    for row in rows:
+        assert (row["lost"], row["unexplained"], row["unrecorded"]) == ("0", "0", "0"), row
