@@ -18,7 +18,7 @@ from benchmarks.due_rows import make_due
 from benchmarks.parts import Run
 from benchmarks.peers.message import BODY, DATA, TABLE, TITLE
 from benchmarks.receiver import Receiver, open_receiver
-from benchmarks.rounds import Figure, Samples, in_turns, middle, ratio
+from benchmarks.rounds import Figure, Samples, in_turns, middle, once, ratio
 from benchmarks.servers import Servers, open_servers, said, wait_until
 from notifier.embedded.child import Child
 
@@ -192,6 +192,7 @@ def measure(run: Run) -> None:
     figures: dict[str, Figure] = {}
     with open_servers() as servers, open_receiver(servers) as receiver:
         field = Field(servers, receiver)
+        figures["due_minute.receiver"] = once(receiver.most(run.pick(4, 1)), "/s")
         figures |= _at_once(run, field)
         figures |= _slow(run, field)
         figures |= _many_hosts(run, field)

@@ -10,6 +10,8 @@ import argparse
 import asyncio
 import http.client
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from typing import cast
 
 import uvloop
 
-from benchmarks.servers import Servers, said, wait_until
+from benchmarks.servers import PATHS, Servers, said, wait_until
 from notifier.embedded.child import Child
 
 HEAD_END = b"\r\n\r\n"
@@ -112,6 +114,21 @@ class Receiver:
         """Raise AssertionError if anything is missing, or came twice."""
         if self.tally() != (count, count):
             raise AssertionError(f"{count} were sent; accepted and different: {self.tally()}")
+
+    def most(self, seconds: float) -> float:
+        """Return how many POSTs per second it answers when one process does nothing but ask."""
+        self.reset()
+        headers = {"webhook-id": "msg_1", "webhook-signature": "v1," + "A" * 44}
+        request = {"method": "POST", "path": "/hook", "headers": headers, "body": {"body": "x" * 400}}
+        load = [sys.executable, "-m", "benchmarks.api_load", "127.0.0.1", str(self.port)]
+        told = subprocess.run(
+            [*load, "--connections", "64", "--seconds", str(seconds)],
+            input=json.dumps([request]).encode(),
+            env={**os.environ, "PYTHONPATH": PATHS},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return float(json.loads(told.stdout)["per_second"])
 
     def _ask(self, method: str, path: str) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)

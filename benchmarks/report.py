@@ -93,6 +93,8 @@ def _due_minute(found: Figures) -> Iterator[str]:
     cases = ("due_minute.{}.1p", "due_minute.{}.2p", "due_minute_50ms.{}.2p", "due_minute_200_hosts.{}.2p")
     for name, what in CONTESTANTS.items():
         yield _row(what, *(_cell(found.get(case.format(name))) for case in cases))
+    yield ""
+    yield f"The receiver alone answers {_cell(found.get('due_minute.receiver'))} POSTs per second."
 
 
 def _queue(found: Figures) -> Iterator[str]:
