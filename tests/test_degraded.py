@@ -301,3 +301,16 @@ async def test_a_database_that_only_reads_for_a_while_ends_no_process(
         await until(lambda: all_delivered(house))
         assert alive(worker, scheduler)
     assert len(receiver.ids) == len(set(receiver.ids)) == 2
+
+
+@pytest.mark.parametrize("role", ["worker", "scheduler"])
+async def test_a_process_says_loudly_at_its_start_that_redis_may_evict(
+    database_url: str, tmp_path: Path, valkey: OwnValkey, role: str
+) -> None:
+    valkey.set(maxmemory_policy="allkeys-lru")
+    async with processes(tmp_path, database_url, valkey.url) as (_, roles):
+        child = roles.start(role)
+        await until(lambda: "redis.unfit" in roles.log(role))
+        assert "wrong eviction policy: allkeys-lru, must be noeviction" in roles.log(role)
+        assert '"level": "error"' in roles.log(role)
+        assert alive(child)

@@ -206,7 +206,7 @@ async def test_a_process_waits_for_redis_at_its_start(
 
 WATCHDOG = """
 import time
-from notifier.worker import Pulse, start_watchdog
+from notifier.pipeline.watchdog import Pulse, start_watchdog
 watchdog = start_watchdog(Pulse(time.monotonic() - {age}), limit=150, every=0.05)
 {then}
 time.sleep({seconds})
