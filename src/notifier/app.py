@@ -30,8 +30,8 @@ from notifier.runtime import open_runtime
 from notifier.settings import Settings
 
 ROUTERS = (
-    bulk.router,
     notifications.router,
+    bulk.router,
     exceptions.router,
     schedules.router,
     destinations.router,

@@ -16,6 +16,7 @@ NOWHERE = "01a20322-0000-7000-8000-000000000000"
 READS = ["/v1/notifications", "/v1/destinations", "/v1/deliveries"]
 WRITES = [
     ("POST", "/v1/notifications"),
+    ("POST", "/v1/notifications/bulk"),
     ("PATCH", f"/v1/notifications/{NOWHERE}"),
     ("DELETE", f"/v1/notifications/{NOWHERE}"),
     ("POST", f"/v1/notifications/{NOWHERE}/pause"),

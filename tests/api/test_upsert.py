@@ -155,7 +155,7 @@ async def test_a_notification_is_found_by_its_external_id(client: httpx.AsyncCli
     assert (await client.get(at)).status_code == 404
     made = (await client.put(at, json=BODY)).json()
     found = await client.get(at)
-    assert (found.status_code, found.headers["etag"]) == (200, '"1"')
+    assert found.status_code == 200
     assert found.json() == (await client.get(f"/v1/notifications/{made['id']}")).json()
     await client.delete(f"/v1/notifications/{made['id']}")
     assert (await client.get(at)).status_code == 404

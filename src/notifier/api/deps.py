@@ -1,8 +1,7 @@
 """What a route may ask for, as typed aliases."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from difflib import get_close_matches
 from functools import partial
 from typing import Annotated
@@ -11,25 +10,35 @@ from uuid import UUID
 from fastapi import Depends, Header, Query, Request
 from fastapi import params as declared
 from fastapi.dependencies.utils import get_flat_params
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
 from notifier.api.schemas.common import Limit, StorableText, escape, read_cursor
 from notifier.domain.errors import FieldProblem, InvalidInput
 from notifier.pipeline import settling
 from notifier.runtime import Runtime
 from notifier.services import access
-from notifier.services.context import Caller, Context
+from notifier.services.context import Context
 from notifier.storage.engine import Session
-from notifier.storage.tables import LIVE
-
-bearer = HTTPBearer(
-    scheme_name="ApiKey",
-    description="An API key; calls that change something need one with the scope `write`.",
-    auto_error=False,
-)
 
 
-# FastAPI runs what is not `async` on another thread, which costs more than all that these do.
+class ApiKey(HTTPBearer):
+    """The key that a call needs, in the OpenAPI document too."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            scheme_name="ApiKey",
+            description="An API key; calls that change something need one with the scope `write`.",
+            auto_error=False,
+        )
+
+    async def read(self, request: Request) -> str | None:
+        """Return the key that came with a request."""
+        credentials = await super().__call__(request)
+        return credentials.credentials if credentials else None
+
+
+# FastAPI runs what is not `async` on another thread, and takes as long for each dependency as for a small
+# statement: so a route's context is a single one, which is its security scheme as well.
 
 
 async def get_runtime(request: Request) -> Runtime:
@@ -41,52 +50,36 @@ async def get_runtime(request: Request) -> Runtime:
 RuntimeDep = Annotated[Runtime, Depends(get_runtime)]
 
 
-async def open_session(runtime: RuntimeDep) -> AsyncIterator[Session]:
-    """Yield the request's one transaction."""
-    async with runtime.database.transaction() as session:
-        yield session
+class _ReadContext(ApiKey):
+    async def __call__(self, request: Request) -> Context:  # type: ignore[override] # FastAPI knows by class
+        """Authenticate a caller who only reads."""
+        runtime = await get_runtime(request)
+        return await _context(runtime, runtime.database.reading(), await self.read(request), "read")
 
 
-# The function scope commits before the answer leaves: else a failed commit would still answer 200.
-SessionDep = Annotated[Session, Depends(open_session, scope="function")]
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+class _WriteContext(ApiKey):
+    def __init__(self, scope: str) -> None:
+        super().__init__()
+        self._scope = scope
+
+    async def __call__(self, request: Request) -> AsyncIterator[Context]:  # type: ignore[override]
+        """Authenticate a caller in the request's one transaction."""
+        runtime = await get_runtime(request)
+        async with runtime.database.transaction() as session:
+            yield await _context(runtime, session, await self.read(request), self._scope)
 
 
-async def _read_context(runtime: RuntimeDep, credentials: Credentials) -> AsyncIterator[Context]:
-    """Authenticate a caller who only reads; in a transaction only where that has to follow a test clock."""
-    async with runtime.database.reading() as session:
-        caller, now, clock = await access.identify(session, _key(credentials))
-        access.require(caller, "read")
-        if clock.id == LIVE:
-            yield _context(runtime, session, caller, now)
-            return
-    async with runtime.database.following(clock).transaction() as session:
-        yield _context(runtime, session, caller, now)
-
-
-def _write_context(scope: str) -> Callable[..., Awaitable[Context]]:
-    """Return the dependency that authenticates the caller for `scope`."""
-
-    async def make(session: SessionDep, runtime: RuntimeDep, credentials: Credentials) -> Context:
-        caller, now = await access.authenticate(session, _key(credentials))
-        access.require(caller, scope)
-        return _context(runtime, session, caller, now)
-
-    return make
-
-
-def _key(credentials: HTTPAuthorizationCredentials | None) -> str | None:
-    return credentials.credentials if credentials else None
-
-
-def _context(runtime: Runtime, session: Session, caller: Caller, now: datetime) -> Context:
+async def _context(runtime: Runtime, session: Session, key: str | None, scope: str) -> Context:
+    caller, now = await access.authenticate(session, key)
+    access.require(caller, scope)
     settle = partial(settling.settle, queue=runtime.queue)
     return Context(session, caller, now, runtime.channels, runtime.queue, runtime.cipher, settle)
 
 
-Reader = Annotated[Context, Depends(_read_context, scope="function")]
-Writer = Annotated[Context, Depends(_write_context("write"), scope="function")]
-Admin = Annotated[Context, Depends(_write_context("admin"), scope="function")]
+# The function scope commits before the answer leaves: else a failed commit would still answer 200.
+Reader = Annotated[Context, Depends(_ReadContext(), scope="function")]
+Writer = Annotated[Context, Depends(_WriteContext("write"), scope="function")]
+Admin = Annotated[Context, Depends(_WriteContext("admin"), scope="function")]
 
 
 async def refuse_unknown_parameters(request: Request) -> None:

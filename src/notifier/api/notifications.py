@@ -37,6 +37,9 @@ router = APIRouter(
 NotificationDraft = Annotated[NotificationCreate, Body(openapi_examples=CREATE_EXAMPLES)]
 
 
+# Routes are tried in their order: those that are asked most stand first.
+
+
 def _answer(saved: Saved) -> Answer:
     read = NotificationSaved.of_saved(saved)
     return read, {**etag(read.revision), "Location": f"/v1/notifications/{read.id}"}
@@ -55,32 +58,6 @@ async def create(body: NotificationDraft, ctx: Writer, once: OnceDep) -> Respons
         return _answer(await notifications.create(ctx, body.model_dump()))
 
     return await once(HTTP_201_CREATED, work)
-
-
-@router.get(
-    "/by-external-id/{external_id:any_text}",
-    response_model=NotificationRead,
-    responses={**UNCHANGED, **documented(404)},
-)
-async def get_by_external_id(external_id: ExternalIdPath, ctx: Reader, known: IfNoneMatch = None) -> Response:
-    """Get the notification with this external id."""
-    row = await notifications.get_by_external_id(ctx, external_id)
-    return answer_unless_known(NotificationRead.of(row), row.revision, known)
-
-
-@router.put(
-    "/by-external-id/{external_id:any_text}",
-    response_model=NotificationSaved,
-    responses={201: {"model": NotificationSaved, **created()[201]}, **documented(409, 412)},
-)
-async def put(
-    external_id: ExternalIdPath, body: NotificationPut, ctx: Writer, revision: IfMatch
-) -> JSONResponse:
-    """Create or replace the notification with this external id, as a whole; a pause stays as it is."""
-    saved = await notifications.put(ctx, external_id, body.model_dump(), revision=revision)
-    read, headers = _answer(saved)
-    status = HTTP_201_CREATED if saved.created else HTTP_200_OK
-    return JSONResponse(read.model_dump(mode="json"), status, headers)
 
 
 @router.get("", response_model=NotificationPage)
@@ -114,6 +91,32 @@ async def get(notification_id: str, ctx: Reader, known: IfNoneMatch = None) -> R
     """Get one notification."""
     row = await notifications.get(ctx, notification_id)
     return answer_unless_known(NotificationRead.of(row), row.revision, known)
+
+
+@router.get(
+    "/by-external-id/{external_id:any_text}",
+    response_model=NotificationRead,
+    responses={**UNCHANGED, **documented(404)},
+)
+async def get_by_external_id(external_id: ExternalIdPath, ctx: Reader, known: IfNoneMatch = None) -> Response:
+    """Get the notification with this external id."""
+    row = await notifications.get_by_external_id(ctx, external_id)
+    return answer_unless_known(NotificationRead.of(row), row.revision, known)
+
+
+@router.put(
+    "/by-external-id/{external_id:any_text}",
+    response_model=NotificationSaved,
+    responses={201: {"model": NotificationSaved, **created()[201]}, **documented(409, 412)},
+)
+async def put(
+    external_id: ExternalIdPath, body: NotificationPut, ctx: Writer, revision: IfMatch
+) -> JSONResponse:
+    """Create or replace the notification with this external id, as a whole; a pause stays as it is."""
+    saved = await notifications.put(ctx, external_id, body.model_dump(), revision=revision)
+    read, headers = _answer(saved)
+    status = HTTP_201_CREATED if saved.created else HTTP_200_OK
+    return JSONResponse(read.model_dump(mode="json"), status, headers)
 
 
 @router.patch("/{notification_id}", responses=documented(404, 409, 412))

@@ -2,10 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
-from fastapi.security import HTTPAuthorizationCredentials
+from fastapi import APIRouter, Depends, Request
 
-from notifier.api.deps import RuntimeDep, bearer
+from notifier.api.deps import ApiKey, get_runtime
 from notifier.api.problems import documented
 from notifier.api.schemas.test_clock import Advance, Advanced, CapturedRead
 from notifier.domain.errors import InvalidInput
@@ -17,19 +16,19 @@ router = APIRouter(
 )
 
 
-async def _rehearsal(
-    runtime: RuntimeDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-) -> Rehearsal:
-    """Authenticate in a transaction of its own: none may stay open while the clock runs."""
-    async with runtime.database.transaction() as session:
-        caller, now = await access.authenticate(session, credentials.credentials if credentials else None)
-        access.require(caller, "write")
-        access.require_test_project(session)
-    return runtime.rehearsal(caller.project_id, now)
+class _Rehearsal(ApiKey):
+    async def __call__(self, request: Request) -> Rehearsal:  # type: ignore[override]
+        """Authenticate in a transaction of its own: none may stay open while the clock runs."""
+        runtime = await get_runtime(request)
+        async with runtime.database.transaction() as session:
+            caller, now = await access.authenticate(session, await self.read(request))
+            access.require(caller, "write")
+            access.require_test_project(session)
+        return runtime.rehearsal(caller.project_id, now)
 
 
 @router.post("/advance")
-async def advance(body: Advance, rehearsal: Annotated[Rehearsal, Depends(_rehearsal)]) -> Advanced:
+async def advance(body: Advance, rehearsal: Annotated[Rehearsal, Depends(_Rehearsal())]) -> Advanced:
     """Run the real engine to an instant; messages are captured, nothing leaves. Test projects only."""
     if body.to < rehearsal.now:
         raise InvalidInput.at(

@@ -14,10 +14,10 @@ GRANTS = {"read": {"read", "write", "admin"}, "write": {"write", "admin"}, "admi
 """For each scope a call may need, the scopes of a key that suffice."""
 
 
-async def identify(session: Session, key: str | None) -> tuple[Caller, datetime, Clock]:
-    """Return the caller that `key` stands for, and what its project's clock says, and which that is.
+async def authenticate(session: Session, key: str | None) -> tuple[Caller, datetime]:
+    """Return the caller that `key` stands for, and what its project's clock says. Raises Unauthenticated.
 
-    Raises Unauthenticated. Log lines say who asked from here on.
+    For a test project the session follows that clock from here on. Log lines say who asked from here on.
     """
     if not key:
         raise Unauthenticated("Send an API key: `Authorization: Bearer <key>`.")
@@ -25,19 +25,9 @@ async def identify(session: Session, key: str | None) -> tuple[Caller, datetime,
     if row is None:
         raise Unauthenticated("The API key is not valid.")
     structlog.contextvars.bind_contextvars(project_id=str(row.project_id), api_key=row.name)
-    clock = Clock() if row.clock_at is None else Clock(row.project_id, row.clock_at)
-    return Caller(row.project_id, row.name, frozenset(row.scopes)), row.clock_at or row.now, clock
-
-
-async def authenticate(session: Session, key: str | None) -> tuple[Caller, datetime]:
-    """Return the caller and what its project's clock says. Raises Unauthenticated.
-
-    For a test project the session follows that clock from here on.
-    """
-    caller, now, clock = await identify(session, key)
-    if clock.id != LIVE:
-        await session.follow(clock)
-    return caller, now
+    if row.clock_at is not None:
+        await session.follow(Clock(row.project_id, row.clock_at))
+    return Caller(row.project_id, row.name, frozenset(row.scopes)), row.clock_at or row.now
 
 
 def require(caller: Caller, scope: str) -> None:

@@ -125,11 +125,9 @@ class Database:
         async with self._autocommit.connect() as connection:
             yield Session(connection)
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Session]:
-        """Yield a session for reads by the live clock, each a transaction by itself, as in `statement`."""
-        async with self._autocommit.connect() as connection:
-            yield Session(connection)
+    def reading(self) -> "Session":
+        """Return a session for reads, each a transaction by itself; no connection is held in between."""
+        return _ReadSession(self)
 
     def following(self, clock: Clock) -> "Database":
         """Return the same database, its transactions following another clock."""
@@ -140,6 +138,32 @@ class Database:
     async def aclose(self) -> None:
         """Close all connections."""
         await self.engine.dispose()
+
+
+class _ReadSession(Session):
+    """Statements that only read, each on the next free connection."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.clock = database.clock
+
+    async def execute(
+        self,
+        statement: Executable,
+        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    ) -> CursorResult[Any]:
+        """Run one statement; its rows are all there when it returns."""
+        async with self._database.statement() as session:
+            return await session.execute(statement, parameters)
+
+    async def follow(self, clock: Clock) -> None:
+        """Have each statement follow this clock, in a transaction of its own."""
+        self.clock = clock
+        self._database = self._database.following(clock)
+
+    def after_commit(self, hook: Hook) -> None:  # noqa: ARG002
+        """Refuse: what reads has nothing to commit."""
+        raise TypeError("a session that reads commits nothing")
 
 
 def _check_open(connection: Any, _record: object, _proxy: object) -> None:
