@@ -59,7 +59,7 @@ class Client:
         await self._session.close()
 
     async def call(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Reply:
         """Return the answer; a call that may succeed later is made again. Raises GaveUp."""
         why = ""

@@ -130,9 +130,10 @@ def _body(cells: dict[Any, Any]) -> dict[str, Any]:
     given = {name: cell for name, cell in cells.items() if cell}
     data = {name.removeprefix(DATA): cell for name, cell in given.items() if name.startswith(DATA)}
     body = {name: cell for name, cell in given.items() if name in COLUMNS}
-    for name in ("schedule", "data"):
-        if body.get(name, "").startswith("{"):
-            body[name] = _json(name, body[name])
+    if body.get("schedule", "").startswith("{"):
+        body["schedule"] = _object("schedule", body["schedule"])
+    if "data" in body:
+        body["data"] = _object("data", body["data"])
     if "to" in body:
         body["to"] = body["to"].split()
     if data:
@@ -140,8 +141,11 @@ def _body(cells: dict[Any, Any]) -> dict[str, Any]:
     return body
 
 
-def _json(name: str, cell: str) -> Any:
+def _object(name: str, cell: str) -> dict[str, Any]:
     try:
-        return json.loads(cell)
-    except ValueError as error:
+        found = json.loads(cell) if cell.startswith("{") else None
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the cell of {name} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"the cell of {name} is not a JSON object")
+    return found

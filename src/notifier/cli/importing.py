@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from notifier.cli.import_rows import Format, Row
-    from notifier.cli.import_run import Tally
+    from notifier.cli.import_run import Batch, Tally
 
 SHOWN = 10
 """Rejected rows that are told of on the terminal; all of them stand in the file of rejects."""
@@ -139,7 +139,7 @@ class Run:
 
         task = self._progress.tasks[0].id
 
-        def show(batch: list[tuple["Row", bytes]]) -> None:
+        def show(batch: "Batch") -> None:
             offset = max(batch[-1][0].offset, int(self._progress.tasks[0].completed))
             self._progress.update(task, completed=offset, rows=self._tally.done)
 
@@ -175,7 +175,8 @@ def _progress(source: BinaryIO) -> Iterator["Progress"]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    size = Path(source.name).stat().st_size if isinstance(source.name, str) and source.seekable() else None
+    name = getattr(source, "name", None)
+    size = Path(name).stat().st_size if isinstance(name, str) and source.seekable() else None
     console = Console(stderr=True)
     columns = (
         BarColumn(),

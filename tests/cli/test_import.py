@@ -1,0 +1,302 @@
+"""`notifier import`: files become notifications, once, whatever comes in between."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+from aiohttp import web
+from typer.testing import CliRunner
+
+from notifier import cli
+from tests import servers
+from tests.cli.test_up import free_port
+from tests.processes import API_KEY, open_roles
+from tests.servers import wait_until
+
+LIST = "/v1/notifications"
+ROW = {"title": "Water the plants", "schedule": "daily"}
+
+
+@pytest.fixture(scope="module")
+async def url(
+    servers_folder: Path, postgres_url: str, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[str]:
+    """Yield the address of a service, as its processes run it."""
+    database_url = await servers.copy_database(postgres_url, template)
+    redis_url = servers.shared_urls(servers_folder)["redis"].replace("db=0", "db=62")
+    port = free_port()
+    with open_roles(tmp_path_factory.mktemp("import") / "roles", database_url, redis_url) as roles:
+        roles.run("migrate")
+        api = roles.start("api", PORT=port)
+        address = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(address) or api.exit_code() is not None, 60)
+        yield address
+    await servers.drop_database(postgres_url, database_url)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz").is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+def clean(url: str) -> Iterator[str]:
+    """Yield the service's address with no notification in it."""
+    yield url
+    with client(url) as api:
+        while items := api.get(LIST, params={"limit": 100}).json()["items"]:
+            for one in items:
+                api.delete(f"{LIST}/{one['id']}")
+
+
+def client(url: str) -> httpx.Client:
+    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {API_KEY}"}, timeout=30)
+
+
+def stored(url: str) -> list[dict[str, Any]]:
+    with client(url) as api:
+        items: list[dict[str, Any]] = api.get(LIST, params={"limit": 100}).json()["items"]
+    return items
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What `--json` told."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Created, updated, already there, rejected."""
+        told = self.result
+        return told["created"], told["updated"], told["already_there"], told["rejected"]
+
+
+def run(url: str, *arguments: object, **settings: str) -> Done:
+    """Run the command in this process."""
+    env = {"NOTIFIER_URL": url, "NOTIFIER_API_KEY": API_KEY, "NOTIFIER_DATA_DIR": None, **settings}
+    done = CliRunner().invoke(cli.app, ["import", *map(str, arguments), "--json"], env=env)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    return Done(done.exit_code, done.stdout, done.stderr)
+
+
+def pipe(url: str, stdin: str, *arguments: str) -> Done:
+    """Run the command in a process of its own, which reads from a pipe."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFIER_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "notifier", "import", "-", *arguments, "--json"],
+        env={**kept, "NOTIFIER_URL": url, "NOTIFIER_API_KEY": API_KEY, "NO_COLOR": "1"},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_file_is_imported_and_again_without_doubling_anything(clean: str, tmp_path: Path) -> None:
+    rows = [{**ROW, "external_id": f"x{n}", "title": f"{n}"} for n in range(50)]
+    file = write(tmp_path / "rows.jsonl", *rows)
+    first = run(clean, file, "--batch", 20)
+    assert (first.code, first.counts) == (0, (50, 0, 0, 0))
+    again = run(clean, file, "--batch", 20)
+    assert (again.code, again.counts) == (0, (0, 0, 50, 0))
+    in_other_batches = run(clean, file, "--batch", 7)
+    assert (in_other_batches.code, in_other_batches.counts) == (0, (0, 0, 50, 0))
+    assert sorted(one["external_id"] for one in stored(clean)) == sorted(f"x{n}" for n in range(50))
+
+
+def test_rows_without_an_external_id_are_not_doubled_by_a_second_run_either(
+    clean: str, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "rows.jsonl", *[ROW] * 3)
+    assert run(clean, file).counts == (3, 0, 0, 0)
+    assert run(clean, file).counts == (0, 0, 3, 0)
+    with client(clean) as api:
+        api.delete(f"{LIST}/{stored(clean)[0]['id']}")
+    # but what is gone since is made anew
+    assert run(clean, file).counts == (1, 0, 2, 0)
+    assert len(stored(clean)) == 3
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("json", '[\n{"title": "A", "schedule": "daily"},\n{"title": "B", "schedule": "weekly"}]'),
+        ("csv", "title,schedule\nA,daily\nB,weekly\n"),
+        ("jsonl", '{"title": "A", "schedule": "daily"}\n{"title": "B", "schedule": "weekly"}'),
+    ],
+)
+def test_every_format_is_read_from_standard_input_too(clean: str, form: str, text: str) -> None:
+    assert pipe(clean, text).counts == (2, 0, 0, 0)
+    assert {(one["title"], one["schedule"]["every"]) for one in stored(clean)} == {
+        ("A", "daily"),
+        ("B", "weekly"),
+    }
+    assert pipe(clean, text, "--format", form).counts == (0, 0, 2, 0)
+
+
+def test_rejected_rows_are_written_down_with_line_and_problem(clean: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    good = json.dumps(ROW)
+    file.write_text(f'{good}\n{{"title": ""}}\n\nnonsense\n{good}\n')
+    done = run(clean, file)
+    assert (done.code, done.counts) == (1, (2, 0, 0, 2))
+    rejects = Path(done.result["rejects"])
+    assert rejects == tmp_path / "rows.jsonl.rejects.jsonl"
+    first, second = sorted(map(json.loads, rejects.read_text().splitlines()), key=lambda one: one["line"])
+    assert (first["line"], first["row"]) == (2, {"title": ""})
+    assert {one["pointer"] for one in first["problem"]["errors"]} == {"/title", "/schedule"}
+    assert (second["line"], second["row"]) == (4, "nonsense")
+    assert "line 2: title: " in done.err
+    assert "line 4: This is not JSON" in done.err
+
+
+def test_a_row_that_was_refused_is_tried_anew_when_its_reason_is_gone(clean: str, tmp_path: Path) -> None:
+    with client(clean) as api:
+        made = api.post("/v1/notifications", json={**ROW, "external_id": "b"}).json()
+        file = write(tmp_path / "rows.jsonl", *({**ROW, "external_id": name} for name in "ab"))
+        assert run(clean, file).counts == (1, 0, 1, 0)
+        api.delete(f"/v1/notifications/{made['id']}")
+        assert run(clean, file).counts == (1, 0, 1, 0)
+    assert sorted(one["external_id"] for one in stored(clean)) == ["a", "b"]
+
+
+def test_an_update_replaces_what_is_there_and_makes_the_rest(clean: str, tmp_path: Path) -> None:
+    run(clean, write(tmp_path / "old.jsonl", {**ROW, "external_id": "a"}))
+    rows = [{**ROW, "external_id": "a", "title": "New"}, {**ROW, "external_id": "b/ä"}, ROW]
+    done = run(clean, write(tmp_path / "rows.jsonl", *rows), "--update")
+    assert (done.code, done.counts) == (0, (2, 1, 0, 0))
+    assert {(one["external_id"], one["title"]) for one in stored(clean)} == {
+        ("a", "New"),
+        ("b/ä", ROW["title"]),
+        (None, ROW["title"]),
+    }
+
+
+KEPT = {"content-type", "idempotent-replayed"}
+
+
+@dataclass
+class Troubled:
+    """A way to the service on which answers get lost: `trouble` says what becomes of each call in turn."""
+
+    target: str
+    trouble: list[str]
+    seen: list[tuple[str, str]] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Pass a call on, or refuse it, or lose its answer."""
+        self.seen.append((request.path, request.headers.get("Idempotency-Key", "")))
+        what = self.trouble.pop(0) if self.trouble else ""
+        if what == "503":
+            return web.json_response({"detail": "busy"}, status=503, headers={"Retry-After": "1"})
+        async with (
+            aiohttp.ClientSession(headers=request.headers) as session,
+            session.request(
+                request.method, self.target + request.path_qs, data=await request.read()
+            ) as answer,
+        ):
+            body = await answer.read()
+            if what == "lost":
+                request.transport.abort()  # type: ignore[union-attr]
+            kept = {k: v for k, v in answer.headers.items() if k.lower() in KEPT}
+            return web.Response(body=body, status=answer.status, headers=kept)
+
+
+@asynccontextmanager
+async def troubled(target: str, *trouble: str) -> AsyncIterator[tuple[str, Troubled]]:
+    way = Troubled(target, list(trouble))
+    application = web.Application(client_max_size=2**25)
+    application.router.add_route("*", "/{path:.*}", way.handle)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}", way
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_busy_service_is_asked_again_after_the_time_that_it_names(clean: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", ROW, ROW)
+    async with troubled(clean, "503", "503") as (url, way):
+        done = await asyncio.to_thread(run, url, file)
+    assert (done.code, done.counts) == (0, (2, 0, 0, 0))
+    assert len(way.seen) == 3
+    assert done.result["seconds"] >= 2
+
+
+async def test_a_batch_whose_answer_was_lost_is_not_stored_twice(clean: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", *[{**ROW, "title": "Lost and found"}] * 3)
+    async with troubled(clean, "lost", "lost") as (url, way):
+        done = await asyncio.to_thread(run, url, file)
+    assert (done.code, done.result["rejected"]) == (0, 0)
+    keys = [key for _, key in way.seen if key]
+    assert (len(keys), len(set(keys))) == (3, 1)
+    assert len(stored(clean)) == 3
+
+
+def test_a_wrong_key_or_address_ends_it_at_once(clean: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", ROW)
+    wrong_key = run(clean, file, NOTIFIER_API_KEY="ntf_wrong")
+    assert (wrong_key.code, wrong_key.counts) == (1, (0, 0, 0, 0))
+    assert "The API key is not valid" in wrong_key.err
+    nowhere = run("nonsense", file)
+    assert (nowhere.code, "is not the address of a service" in nowhere.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["no-such-file"], "no-such-file cannot be read"),
+        (["-", "--format", "xml"], "--format is jsonl, json or csv"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(clean: str, arguments: list[str], why: str) -> None:
+    done = run(clean, *arguments)
+    assert (done.code, why in done.err) == (2, True), done.err
+
+
+def test_without_a_key_the_folder_is_named_in_which_there_is_none(clean: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "rows.jsonl", ROW)
+    done = run(clean, file, NOTIFIER_API_KEY="", NOTIFIER_DATA_DIR=str(tmp_path))
+    assert (done.code, str(tmp_path) in done.err) == (2, True)
+    (tmp_path / "api-key").write_text(API_KEY + "\n")
+    done = run(clean, file, NOTIFIER_API_KEY="", NOTIFIER_DATA_DIR=str(tmp_path))
+    assert done.counts == (1, 0, 0, 0)
+
+
+def test_what_stands_before_a_break_in_the_file_is_imported(clean: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text(f"[{json.dumps(ROW)}, {json.dumps(ROW)}, {{]")
+    done = run(clean, file, "--batch", 1)
+    assert (done.code, "line 1 is not JSON" in done.err) == (1, True)
+    assert done.result["error"]
+    assert len(stored(clean)) == done.result["created"] == 2
