@@ -22,6 +22,12 @@ from tests.processes import LOOPBACK, OwnValkey, Roles, open_roles, own_valkey, 
 
 Condition = Callable[[], bool | Awaitable[bool]]
 
+AT_ONCE = 20
+"""Messages that a small worker has in hand at once."""
+
+SMALL = 4 * AT_ONCE
+"""A worker's places for that: it gives no receiver more than a quarter of them."""
+
 DRAIN_SECONDS = 240.0
 PROGRESS_SECONDS = 120.0
 NOT_PLANNED = """

@@ -4,26 +4,25 @@ import os
 import signal
 
 from tests.faults.scenario import Scenario
-from tests.faults.stage import Stage
+from tests.faults.stage import AT_ONCE, SMALL, Stage
 from tests.processes import until
 
 STUCK = "SELECT count(*) AS rows FROM deliveries WHERE lease_expires_at < now()"
 SENDING = "SELECT count(*) AS rows FROM deliveries WHERE status = 'sending'"
-AT_ONCE = 20
 SECONDS = 120
 
 
 async def freeze(stage: Stage, *, due: int, times: int) -> None:
     """Freeze a worker with its hands full until all that it held has been given to the other one."""
     await stage.fill(due)
-    frozen = stage.start("worker", "worker-1", WORKER_CONCURRENCY=AT_ONCE)
+    frozen = stage.start("worker", "worker-1", WORKER_CONCURRENCY=SMALL)
     stage.start("scheduler")
     for number in range(times):
         await stage.progress(stage.receiver.count() + 4 * AT_ONCE)
         await until(lambda: _over(stage, SENDING, AT_ONCE // 2), SECONDS, "full hands")
         os.kill(frozen.pid, signal.SIGSTOP)
         if number == 0:
-            stage.start("worker", "worker-2", WORKER_CONCURRENCY=AT_ONCE)
+            stage.start("worker", "worker-2", WORKER_CONCURRENCY=SMALL)
         await until(lambda: _over(stage, STUCK, 0), SECONDS, "leases that ran out")
         await until(lambda: _none(stage, STUCK), SECONDS, "the rescue")
         os.kill(frozen.pid, signal.SIGCONT)

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 
 from notifier import failpoints as at
 from tests.faults.scenario import Scenario
-from tests.faults.stage import Stage, ended
+from tests.faults.stage import SMALL, Stage, ended
 
 PLANNER = (at.AFTER_INSERT, at.AFTER_COMMIT, at.MID_BATCH)
 WORKER = (at.AFTER_PICK_UP, at.AFTER_CLAIM, at.REQUEST_LEFT, at.BEFORE_OUTCOME, at.AFTER_OUTCOME)
 RESCUER = (at.IN_RESCUE,)
-AT_ONCE = 20
 BATCH = 600
 """Notifications in a transaction: more than are rung for in one call."""
 
@@ -35,7 +34,7 @@ async def end_planner(stage: Stage, *, due: int, place: str, kills: int, batch: 
 async def end_rescuer(stage: Stage, *, due: int, kills: int) -> None:
     """End a scheduler while it rescues what a killed worker left and what Redis lost."""
     await stage.fill(due)
-    worker = stage.start("worker", WORKER_CONCURRENCY=AT_ONCE)
+    worker = stage.start("worker", WORKER_CONCURRENCY=SMALL)
     ends = [(at.IN_RESCUE, stage.random.randint(1, 3)) for _ in range(kills)]
     for end in ends:
         await stage.house.queue.redis.flushall()
@@ -63,7 +62,7 @@ async def live_and_die(stage: Stage, role: str, ends: Ends, batch: int = BATCH) 
 
 async def die(stage: Stage, role: str, end: tuple[str, int], batch: int = BATCH) -> None:
     """Start a process that ends itself, and wait for that."""
-    child = stage.start(role, at=end, SWEEP_BATCH=batch, WORKER_CONCURRENCY=AT_ONCE)
+    child = stage.start(role, at=end, SWEEP_BATCH=batch, WORKER_CONCURRENCY=SMALL)
     await ended(child)
     assert child.exit_code() == -9, child.last_lines()
     stage.harmed()

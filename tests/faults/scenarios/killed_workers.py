@@ -7,10 +7,9 @@ from notifier.domain.delivery import Decision
 from notifier.embedded.child import Child
 from notifier.services import deliveries
 from tests.faults.scenario import Scenario
-from tests.faults.stage import Stage
+from tests.faults.stage import SMALL, Stage
 
 WORKERS = 3
-AT_ONCE = 20
 
 Blow = Callable[[], Awaitable[object]]
 
@@ -37,7 +36,7 @@ async def kill_and_decide(stage: Stage, *, due: int, kills: int) -> None:
 
 
 async def _strike(stage: Stage, due: int, kills: int, of_each_server: int) -> None:
-    workers = [stage.start("worker", f"worker-{n}", WORKER_CONCURRENCY=AT_ONCE) for n in range(WORKERS)]
+    workers = [stage.start("worker", f"worker-{n}", WORKER_CONCURRENCY=SMALL) for n in range(WORKERS)]
     stage.start("scheduler")
     await stage.planned()
     blows = [*[_killer(stage, workers)] * kills, *_blows_at_servers(stage) * of_each_server]

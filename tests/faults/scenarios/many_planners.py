@@ -23,5 +23,6 @@ SCENARIOS = (
         quick={"due": 2000, "planners": 3, "batch": 10},
         seconds=0,
         doubles_allowed=False,
+        drain_counts=False,
     ),
 )

@@ -26,5 +26,6 @@ SCENARIOS = (
         kill_one_of_two,
         full={"due": 20_000},
         quick={"due": 2_000},
+        drain_counts=False,
     ),
 )

@@ -3,13 +3,13 @@
 import asyncio
 
 from tests.faults.scenario import Scenario
-from tests.faults.stage import Stage
+from tests.faults.stage import SMALL, Stage
 
 
 async def restart(stage: Stage, *, due: int, times: int) -> None:
     """Restart PostgreSQL at even steps of progress."""
     await stage.fill(due)
-    stage.start("worker", WORKER_CONCURRENCY=50)
+    stage.start("worker", WORKER_CONCURRENCY=2 * SMALL)
     stage.start("scheduler")
     await stage.planned()
     for number in range(1, times + 1):

@@ -3,13 +3,13 @@
 import asyncio
 
 from tests.faults.scenario import Scenario
-from tests.faults.stage import Stage
+from tests.faults.stage import SMALL, Stage
 
 
 async def begin(stage: Stage, due: int, away: float) -> None:
     """Have half of the messages due at once, and half while the server will be away; come to a quarter."""
     await stage.fill(due, later=due // 2, seconds=min(30, away))
-    stage.start("worker", WORKER_CONCURRENCY=20)
+    stage.start("worker", WORKER_CONCURRENCY=SMALL)
     stage.start("scheduler")
     await stage.progress(due // 4)
 
@@ -27,7 +27,7 @@ async def without_postgres(stage: Stage, *, due: int, away: float) -> None:
     """Take PostgreSQL away for `away` seconds; a worker with empty hands waits for its return."""
     await begin(stage, due, away)
     await asyncio.to_thread(stage.postgres.stop_at_once)
-    stage.start("worker", "worker-2", WORKER_CONCURRENCY=20)
+    stage.start("worker", "worker-2", WORKER_CONCURRENCY=SMALL)
     await asyncio.sleep(away)
     await asyncio.to_thread(stage.postgres.start)
     stage.harmed()

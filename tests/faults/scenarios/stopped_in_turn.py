@@ -4,14 +4,14 @@ import os
 import signal
 
 from tests.faults.scenario import Scenario
-from tests.faults.stage import Stage, ended
+from tests.faults.stage import SMALL, Stage, ended
 
 
 async def roll(stage: Stage, *, due: int, times: int) -> None:
     """Restart processes in turn, in good order, in the middle of the work."""
     await stage.fill(due)
     names = (("worker", "worker-1"), ("worker", "worker-2"), ("scheduler", "scheduler"))
-    running = [stage.start(role, name, WORKER_CONCURRENCY=20, SWEEP_BATCH=100) for role, name in names]
+    running = [stage.start(role, name, WORKER_CONCURRENCY=SMALL, SWEEP_BATCH=100) for role, name in names]
     await stage.planned()
     for number in range(1, times + 1):
         await stage.progress(number * due // (times + 1))
