@@ -90,6 +90,7 @@ class House:
 
     runtime: Runtime
     puppet: Puppet
+    project_id: UUID = PROJECT
     deliverer: Deliverer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,7 +107,7 @@ class House:
     @asynccontextmanager
     async def context(self) -> AsyncIterator[Context]:
         """Yield the context of one request, committed at the end."""
-        caller = Caller(PROJECT, "tests", frozenset({"admin"}))
+        caller = Caller(self.project_id, "tests", frozenset({"admin"}))
         async with self.database.transaction() as session:
             now = (await session.execute(text("SELECT now()"))).scalar_one()
             settle = partial(settling.settle, queue=self.queue)

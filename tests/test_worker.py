@@ -49,11 +49,11 @@ async def stop(child: Child) -> int | None:
     return child.exit_code()
 
 
-async def test_a_stopping_worker_finishes_what_it_sends_and_takes_nothing_new(
+async def test_a_stopping_worker_finishes_what_it_has_in_hand_and_takes_nothing_new(
     house: House, roles: Roles
 ) -> None:
     async with slow_receiver(gate=0) as receiver:
-        await bulk_due(house, 5, to=receiver.url)
+        await bulk_due(house, 20, to=receiver.url)
         await house.plan()
         worker = roles.start("worker", WORKER_CONCURRENCY=2)
         await until(lambda: receiver.held == 2)
@@ -63,9 +63,9 @@ async def test_a_stopping_worker_finishes_what_it_sends_and_takes_nothing_new(
         receiver.opened.set()
         await until(lambda: worker.exit_code() is not None, STOP_SECONDS)
     assert worker.exit_code() == 0
-    assert len(receiver.ids) == 2
-    assert sorted(row.status for row in await house.deliveries()) == ["delivered"] * 2 + ["pending"] * 3
-    assert [one.outcome for one in await house.attempts()] == ["delivered"] * 2
+    assert len(receiver.ids) == 8  # two being sent, two of the project and four of all waiting for a place
+    assert sorted(row.status for row in await house.deliveries()) == ["delivered"] * 8 + ["pending"] * 12
+    assert [one.outcome for one in await house.attempts()] == ["delivered"] * 8
 
 
 @pytest.mark.parametrize("role", ["worker", "scheduler"])

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import ceil
 from uuid import UUID
 
 from notifier import jobs
@@ -39,15 +38,14 @@ class Runtime:
         seconds = self.settings
         limits = Limits(seconds.lease_seconds, seconds.longest_send, seconds.longest_recording)
         books = Bookkeeping(self.database, lease=seconds.lease_seconds, window=GATHER_SECONDS)
-        places = seconds.worker_concurrency
         return Deliverer(
             books,
             self.channels,
             self.cipher,
             waits,
             limits,
-            projects=Bulkheads(ceil(places / 2)),
-            receivers=Bulkheads(ceil(places / 4)),
+            projects=Bulkheads(self.settings.project_concurrency),
+            receivers=Bulkheads(self.settings.worker_concurrency),
         )
 
     def rehearsal(self, project_id: UUID, now: datetime) -> Rehearsal:

@@ -71,11 +71,11 @@ class Settings(BaseSettings):
     smtp_tls: Literal["none", "starttls", "tls"] = Field("starttls", description="How mail is protected.")
 
     worker_concurrency: int = Field(
-        800,
+        200,
         ge=1,
-        le=10000,
-        description="Deliveries that a worker has in hand at once. One project gets half of the places, one "
-        "receiving server a quarter, so that slow ones leave room for others.",
+        le=2000,
+        description="Deliveries that a worker sends at once to one receiving server; twice as many for one "
+        "project, four times as many in all, so that slow ones leave room for others.",
     )
     sweep_batch: int = Field(1000, ge=1, le=10000, description="Due notifications planned per transaction.")
     hold_overdue_after: float | None = Field(
@@ -134,6 +134,16 @@ class Settings(BaseSettings):
         """Seconds of silence after which overdue slots are held, None for never."""
         default = None if self.environment == "embedded" else DAY_SECONDS
         return default if self.hold_overdue_after is None else self.hold_overdue_after or None
+
+    @property
+    def project_concurrency(self) -> int:
+        """Deliveries of one project that a worker sends at once."""
+        return 2 * self.worker_concurrency
+
+    @property
+    def worker_places(self) -> int:
+        """Deliveries that a worker has in hand at once, those that wait for a place included."""
+        return 4 * self.worker_concurrency
 
     @property
     def longest_send(self) -> float:

@@ -62,13 +62,12 @@ def _run(make: Callable[[Settings], Worker]) -> None:
 
 def make_worker(settings: Settings) -> Worker:
     """Return the arq worker that sends deliveries."""
-    concurrency = settings.worker_concurrency
     return _arq(
         settings,
         functions=[func(deliver, name=jobs.DELIVER, max_tries=1)],
         queue_name=jobs.DELIVERY_QUEUE,
         on_startup=_opener(settings, start_beating),
-        max_jobs=concurrency,
+        max_jobs=settings.worker_places,
         poll_delay=0.02,
         job_timeout=_job_timeout(settings),
         job_completion_wait=COMPLETION_WAIT,

@@ -4,6 +4,7 @@ import base64
 import secrets as random
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from standardwebhooks import Webhook
 
@@ -32,6 +33,11 @@ def headers(message_id: str, sent_at: datetime, body: str, secrets: Iterable[str
     `sent_at` is an aware instant; `body` the exact text that is sent.
     """
     at = sent_at.astimezone(UTC)
-    signatures = [Webhook(secret).sign(message_id, at, body) for secret in secrets]
+    signatures = [_signer(secret).sign(message_id, at, body) for secret in secrets]
     signed = {"webhook-signature": " ".join(signatures)} if signatures else {}
     return {"webhook-id": message_id, "webhook-timestamp": str(int(at.timestamp())), **signed}
+
+
+@lru_cache(maxsize=4096)
+def _signer(secret: str) -> Webhook:
+    return Webhook(secret)

@@ -78,6 +78,9 @@ class WebhookChannel:
                     return Outcome.rejected(Reason.ADDRESS_BLOCKED, text)
                 text = masked(_text(error), _confidential(envelope))
                 return _lost(AttemptOutcome.CONNECTION_LOST, text, progress.may_have_left)
+        if response.status in _DELIVERED and response.content.at_eof():
+            response.release()
+            return Outcome.delivered(response.status)
         return _outcome(response, await _beginning(response, deadline), envelope)
 
     async def _post(self, envelope: Envelope, progress: SimpleNamespace) -> aiohttp.ClientResponse:

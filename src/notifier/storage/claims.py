@@ -259,7 +259,9 @@ def _outcome_columns(finished: Sequence[Finished]) -> dict[str, list[Any]]:
     }
 
 
-async def give_back(session: Session, project_id: UUID, delivery_id: UUID, token: UUID, wait: float) -> None:
+async def give_back(
+    session: Session, project_id: UUID, delivery_id: UUID, token: UUID, wait: float = 0
+) -> None:
     """Undo a claim from which nothing was sent; the delivery is due again in `wait` seconds."""
     parameters = {"project_id": project_id, "id": delivery_id, "token": token, "wait": wait}
     await session.execute(GIVE_BACK, parameters)
