@@ -121,12 +121,12 @@ class Queues:
         return count / float(said(child).split("took")[1])
 
     def _watch(self, count: int, worker: Child) -> float:
-        """Return the seconds from the first job to the last."""
-        began = 0.0
-        deadline = time.monotonic() + PATIENCE
+        """Return the seconds from the last look that saw no job done to the end of the last one."""
+        began = time.monotonic()
+        deadline = began + PATIENCE
         while (done := counter.total(self._counts)) < count:
             now = time.monotonic()
-            began = began or (now if done else 0.0)
+            began = began if done else now
             if now > deadline or worker.exit_code() is not None:
                 raise AssertionError(f"{worker.name}: {done} of {count} done; {worker.last_lines(20)}")
             time.sleep(LOOKS)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,9 @@ class Servers:
         while any(child.exit_code() is None for child in children) and time.monotonic() < deadline:
             time.sleep(0.02)
         for child in children:
-            _signal(child, signal.SIGKILL)
+            # with what it started: some parents leave their workers behind
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
             wait_until(lambda child=child: child.exit_code() is not None)  # type: ignore[misc]
 
 
