@@ -42,8 +42,8 @@ async def test_who_finds_the_places_taken_gets_the_next_that_comes_free() -> Non
     assert most == 2
 
 
-async def test_who_has_waited_for_long_enough_goes_away() -> None:
-    bulkheads = Bulkheads(1, patience=0.01)
+async def test_who_waits_behind_one_that_hangs_goes_away() -> None:
+    bulkheads = Bulkheads(1, watch=0.01)
     async with bulkheads.place("a"):
         with pytest.raises(Crowded):
             await bulkheads.place("a").__aenter__()
@@ -61,7 +61,7 @@ async def test_behind_a_receiver_that_hangs_nobody_waits_any_more() -> None:
 
 async def test_behind_one_that_is_busy_but_quick_everybody_waits() -> None:
     clock = Hands()
-    bulkheads = Bulkheads(1, patience=60, clock=clock)
+    bulkheads = Bulkheads(1, watch=60, clock=clock)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(bulkheads.place("a"))
         waiting = [asyncio.create_task(visit(bulkheads, clock, seconds=1)) for _ in range(50)]
@@ -78,7 +78,7 @@ async def visit(bulkheads: Bulkheads, clock: Hands, seconds: float) -> None:
 
 async def test_an_old_pace_is_forgotten() -> None:
     clock = Hands()
-    bulkheads = Bulkheads(1, patience=10, clock=clock)
+    bulkheads = Bulkheads(1, watch=10, clock=clock)
     first = bulkheads.place("a")
     await first.__aenter__()
     waiting = [asyncio.create_task(visit(bulkheads, clock, seconds=0.01)) for _ in range(100)]

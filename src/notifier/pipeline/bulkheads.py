@@ -6,13 +6,16 @@ gives it one soon; behind receivers that hang it goes away at once, and its deli
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from notifier.clock import monotonic
 
-PATIENCE = 2.0
-"""Seconds that anybody waits for a place."""
+WATCH = 2.0
+"""Seconds after which it can be told how fast places come free."""
+
+PATIENCE = 3
+"""How many times as long anybody waits for a place, if they come free at all."""
 
 
 class Crowded(Exception):
@@ -24,49 +27,61 @@ class _Room:
     """The places of one key, and how fast they have come free since they were all taken."""
 
     free: asyncio.Semaphore
-    patience: float
+    watch: float
     users: int = 0
     waiting: int = 0
     full_since: float = 0.0
     left: float = 0.0
+    last_left: float = 0.0
+
+    def fill(self, now: float) -> None:
+        """Begin to watch: the last places are being taken."""
+        self.full_since = self.last_left = now
+        self.left = 0.0
+
+    def leave(self, now: float) -> None:
+        """Give a place back."""
+        self.left += 1
+        self.last_left = now
+        self.free.release()
+
+    def hangs(self, now: float) -> bool:
+        """Tell whether nobody has left for as long as we watch."""
+        return now - self.last_left >= self.watch
 
     def expected_wait(self, now: float) -> float:
         """Return seconds until one more who waits would get a place; 0 while that cannot be told yet."""
         watched = now - self.full_since
-        if watched < self.patience:
+        if watched < self.watch:
             return 0.0
-        return (self.waiting + 1) * watched / self.left if self.left else float("inf")
-
-    def forget_old(self, now: float) -> None:
-        """Let only the last seconds tell the pace: shorten a long count to one of the same pace."""
-        watched = now - self.full_since
-        if watched > 2 * self.patience:
-            self.full_since, self.left = now - self.patience, self.left * self.patience / watched
+        if self.hangs(now):
+            return float("inf")
+        if watched > 2 * self.watch:
+            # only the last seconds tell the pace: shorten a long count to one of the same pace
+            self.full_since, self.left = now - self.watch, self.left * self.watch / watched
+        return (self.waiting + 1) * self.watch / self.left
 
 
 class Bulkheads:
-    """Rooms with `places` places each, made when needed; nobody waits for over `patience` seconds."""
+    """Rooms with `places` places each, made when needed and watched for `watch` seconds at a time."""
 
-    def __init__(
-        self, places: int, patience: float = PATIENCE, clock: Callable[[], float] = monotonic
-    ) -> None:
+    def __init__(self, places: int, watch: float = WATCH, clock: Callable[[], float] = monotonic) -> None:
         self._places = places
-        self._patience = patience
+        self._watch = watch
         self._clock = clock
         self._rooms: dict[Hashable, _Room] = {}
 
     @asynccontextmanager
     async def place(self, key: Hashable) -> AsyncIterator[None]:
         """Hold one of the places of `key`. Raises Crowded if there is none, nor soon."""
-        room = self._rooms.setdefault(key, _Room(asyncio.Semaphore(self._places), self._patience))
+        room = self._rooms.setdefault(key, _Room(asyncio.Semaphore(self._places), self._watch))
         room.users += 1
         try:
             await self._enter(room)
             try:
                 yield
             finally:
-                room.left += 1
-                room.free.release()
+                room.leave(self._clock())
         finally:
             room.users -= 1
             if not room.users:
@@ -75,20 +90,24 @@ class Bulkheads:
     async def _enter(self, room: _Room) -> None:
         now = self._clock()
         if not room.free.locked():
-            room.full_since, room.left = now, 0
+            room.fill(now)
             await room.free.acquire()
-            return
-        room.forget_old(now)
-        if room.expected_wait(now) > self._patience:
+        elif room.expected_wait(now) > PATIENCE * self._watch:
             raise Crowded
-        await self._wait(room)
+        else:
+            await self._wait(room)
 
     async def _wait(self, room: _Room) -> None:
+        """Wait, as long as others leave."""
         room.waiting += 1
         try:
-            async with asyncio.timeout(self._patience):
-                await room.free.acquire()
-        except TimeoutError:
-            raise Crowded from None
+            for _ in range(PATIENCE):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._watch):
+                        await room.free.acquire()
+                        return
+                if room.hangs(self._clock()):
+                    break
         finally:
             room.waiting -= 1
+        raise Crowded
