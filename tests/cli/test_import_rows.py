@@ -1,13 +1,18 @@
 """What stands in a file to import: rows, their lines, and what is wrong with them."""
 
 import json
+import re
 from io import BufferedReader, BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from notifier.api.schemas.notification import NotificationCreate
 from notifier.cli.import_rows import Format, Row, Unreadable, guess, read
+from notifier.domain import schedule
 
+ROOT = Path(__file__).parents[2]
 PLANTS: dict[str, Any] = {"title": "Plants", "schedule": "daily"}
 
 
@@ -131,3 +136,13 @@ def test_a_line_of_csv_that_makes_no_sense_is_one_row_that_cannot_be_read(cells:
 def test_columns_that_are_unknown_or_missing_end_it_at_once(header: str) -> None:
     with pytest.raises(Unreadable, match=r"there are: external_id, title"):
         rows("csv", f"{header}\nx,daily,x\n")
+
+
+def test_the_page_s_example_of_csv_is_what_the_api_takes() -> None:
+    (text,) = re.findall(r"```csv\n(.*?)```", (ROOT / "docs" / "import.md").read_text(), re.S)
+    found = rows("csv", text)
+    assert [row.error for row in found] == [None, None]
+    for row in found:
+        body = NotificationCreate.model_validate(row.value)
+        assert schedule.parse(body.schedule)
+        assert body.to

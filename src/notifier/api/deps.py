@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, partial
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request
 from fastapi import params as declared
 from fastapi.dependencies.utils import get_flat_params
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from notifier.api.schemas.common import Limit, StorableText, escape, read_cursor
@@ -87,11 +88,17 @@ async def refuse_unknown_parameters(request: Request) -> None:
 
     A misspelt filter that is passed over would answer with rows that nobody asked for.
     """
-    every = get_flat_params(request.scope["route"].dependant)
-    known = [one.alias for one in every if isinstance(one.field_info, declared.Query)]
+    known = _known(request.scope["route"])
     unknown = dict.fromkeys(name for name in request.query_params if name not in known)
     if unknown:
         raise InvalidInput([_unknown(name, known) for name in unknown])
+
+
+@cache
+def _known(route: APIRoute) -> tuple[str, ...]:
+    """Return the names of a route's query parameters."""
+    every = get_flat_params(route.dependant)
+    return tuple(one.alias for one in every if isinstance(one.field_info, declared.Query))
 
 
 def _unknown(name: str, known: Sequence[str]) -> FieldProblem:

@@ -219,7 +219,9 @@ def _conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
     uses = notification_destinations
     makers: dict[str, Callable[[Any], ColumnElement[bool]]] = {
         "status": lambda v: notifications.c.status == v,
-        "kind": lambda v: notifications.c.schedule["kind"].astext == v,
+        # in `coalesce`: a bare comparison inside JSON is thought to hold for hardly any, and then all rows
+        # are read and sorted, instead of the first ones in the order of the list
+        "kind": lambda v: func.coalesce(notifications.c.schedule["kind"].astext == v, False),
         "q": lambda v: notifications.c.title.icontains(v, autoescape=True),
         "due_before": lambda v: (notifications.c.next_due_at < v) & (notifications.c.status == "active"),
         "destination_id": lambda v: (
