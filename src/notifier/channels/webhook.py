@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from notifier import failpoints
@@ -34,6 +36,8 @@ USER_AGENT = f"notifier/{version('notifier')}"
 KEEP_ALIVE_SECONDS = 10
 """Less than common servers keep idle connections, so that few are found closed by the other side."""
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_progress: ContextVar[SimpleNamespace] = ContextVar("progress")
 _DELIVERED = range(200, 300)
 _GONE = 410
 
@@ -64,11 +68,12 @@ class WebhookChannel:
     async def send(self, envelope: Envelope) -> Outcome:
         """POST once; a lost answer is ambiguous from the moment that bytes may have left."""
         progress = SimpleNamespace(may_have_left=False)
+        _progress.set(progress)
         deadline = asyncio.get_running_loop().time() + self._settings.webhook_timeout
         with watching() as dialled:
             try:
                 async with asyncio.timeout_at(deadline):
-                    response = await self._post(envelope, progress)
+                    response = await self._post(envelope)
             except TimeoutError:
                 text = f"no answer within {self._settings.webhook_timeout:g} s"
                 return _lost(AttemptOutcome.TIMEOUT, text, progress.may_have_left)
@@ -83,14 +88,13 @@ class WebhookChannel:
             return Outcome.delivered(response.status)
         return _outcome(response, await _beginning(response, deadline), envelope)
 
-    async def _post(self, envelope: Envelope, progress: SimpleNamespace) -> aiohttp.ClientResponse:
+    async def _post(self, envelope: Envelope) -> aiohttp.ClientResponse:
         body = _body(envelope)
         return await self._open_session().post(
             _url(envelope.config["url"]),
             data=body.encode(),
             headers=_headers(envelope, body),
             allow_redirects=False,
-            trace_request_ctx=progress,
         )
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -123,26 +127,23 @@ def _session(settings: Settings) -> aiohttp.ClientSession:
         trust_env=False,  # no proxy from the environment: the guard would judge the proxy's address
         auto_decompress=False,  # a small answer may unpack into a huge one
         timeout=aiohttp.ClientTimeout(total=None),  # one time-out around the whole exchange instead
-        trace_configs=[_tracing()],
+        request_class=_Request,
     )
 
 
-def _tracing() -> aiohttp.TraceConfig:
-    """Note the moment before the first byte of the request is written."""
-    tracing = aiohttp.TraceConfig()
+class _Request(aiohttp.ClientRequest):
+    """Notes the moment before the first byte is written; aiohttp's tracing tells of more, and costs more."""
 
-    async def mark(_session: Any, context: Any, _params: Any) -> None:
-        context.trace_request_ctx.may_have_left = True
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        _progress.get().may_have_left = True
         failpoints.reach(failpoints.REQUEST_LEFT)
-
-    tracing.on_request_headers_sent.append(mark)
-    return tracing
+        return await super().send(conn)
 
 
 def _body(envelope: Envelope) -> str:
     if envelope.event is not None:
         message = {name: envelope.event[name] for name in ("type", "timestamp", "data")}
-        return json.dumps(message, separators=(",", ":"))
+        return _encode(message)
     data = {
         "notification_id": str(envelope.notification_id) if envelope.notification_id else None,
         "delivery_id": str(envelope.delivery_id),
@@ -154,7 +155,7 @@ def _body(envelope: Envelope) -> str:
         "data": dict(envelope.data),
     }
     message = {"type": "notification.due", "timestamp": _instant(envelope.sent_at), "data": data}
-    return json.dumps(message, separators=(",", ":"))
+    return _encode(message)
 
 
 def _instant(at: datetime) -> str:
