@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache, partial
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -94,11 +94,15 @@ async def refuse_unknown_parameters(request: Request) -> None:
         raise InvalidInput([_unknown(name, known) for name in unknown])
 
 
-@cache
-def _known(route: APIRoute) -> tuple[str, ...]:
-    """Return the names of a route's query parameters."""
-    every = get_flat_params(route.dependant)
-    return tuple(one.alias for one in every if isinstance(one.field_info, declared.Query))
+_KNOWN: dict[Callable[..., object], list[str]] = {}
+"""Names of query parameters by the function that answers: found once, for that takes a while."""
+
+
+def _known(route: APIRoute) -> list[str]:
+    if route.endpoint not in _KNOWN:
+        every = get_flat_params(route.dependant)
+        _KNOWN[route.endpoint] = [one.alias for one in every if isinstance(one.field_info, declared.Query)]
+    return _KNOWN[route.endpoint]
 
 
 def _unknown(name: str, known: Sequence[str]) -> FieldProblem:
