@@ -1,6 +1,6 @@
 """What a route may ask for, as typed aliases."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
