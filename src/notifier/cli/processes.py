@@ -1,5 +1,6 @@
 """One process each, for compose and Kubernetes: api, worker, scheduler, migrate."""
 
+import gc
 from importlib import import_module
 
 import typer
@@ -24,4 +25,16 @@ def _add(app: typer.Typer, name: str, module: str, function: str, text: str) -> 
     @app.command(name, help=text)
     def command() -> None:
         check_settings()
-        getattr(import_module(module), function)()
+        run = getattr(import_module(module), function)
+        _spare_the_collector()
+        run()
+
+
+def _spare_the_collector() -> None:
+    """Let the garbage collector pass over what is imported for good, and look less often.
+
+    With its defaults it takes a fifth of the time of a worker that sends hundreds of messages at once.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
