@@ -14,7 +14,8 @@ from notifier.clock import monotonic
 from notifier.domain.delivery import TERMINAL, Status, message_id
 from notifier.embedded.child import Child, Command
 from tests.faults.oracle import compare
-from tests.faults.receiver import ROOT, Receiver
+from tests.faults.host_clock import HostClock
+from tests.faults.receiver import ROOT, Receiver, start_server
 from tests.faults.result import Result
 from tests.faults.servers import OwnPostgres, own_postgres
 from tests.house import House, bulk_due, open_house
@@ -60,9 +61,12 @@ class Stage:
 
     # what is due
 
-    async def fill(self, due: int, *, later: int = 0, seconds: float = 0) -> None:
-        """Make `due` messages due, `later` of them only in so many seconds. Before any process is started."""
-        await bulk_due(self.house, due, to=self.receiver.url)
+    async def fill(self, due: int, *, later: int = 0, seconds: float = 0, to: str = "") -> None:
+        """Make `due` messages due, `later` of them only in so many seconds. Before any process is started.
+
+        They go to the receiver, unless `to` names another address.
+        """
+        await bulk_due(self.house, due, to=to or self.receiver.url)
         await self.house.sql(
             "UPDATE notifications SET next_due_at = now() + make_interval(secs => :seconds) WHERE id IN"
             " (SELECT id FROM notifications ORDER BY id DESC LIMIT :later)",
@@ -75,14 +79,34 @@ class Stage:
     # processes
 
     def start(
-        self, role: str, name: str = "", *, at: tuple[str, int] | None = None, **settings: object
+        self,
+        role: str,
+        name: str = "",
+        *,
+        at: tuple[str, int] | None = None,
+        clock: HostClock | None = None,
+        **settings: object,
     ) -> Child:
-        """Start a process; with `at`, one that ends itself there: a place, and which time it is reached."""
-        env = self._roles.environment(**settings)
+        """Start a process; with `at`, one that ends itself there: a place, and which time it is reached.
+
+        With `clock` it runs on a host whose clock that is.
+        """
+        env = {**self._roles.environment(**settings), **(clock.environment if clock else {})}
         armed = ("tests.faults.armed", role, "--kill-at", at[0], "--nth", str(at[1])) if at else ()
-        argv = (sys.executable, "-m", *(armed or ("notifier", role)))
+        stepped = ("tests.faults.stepped", role, *clock.arguments) if clock else ()
+        argv = (sys.executable, "-m", *(armed or stepped or ("notifier", role)))
         command = Command(name or role, argv, {**env, "PYTHONPATH": _python_path(env)})
         return self._spawn(command)
+
+    def host_clock(self, name: str, seconds: int, sweep_every: float) -> HostClock:
+        """Return a host's clock that is wrong by so many seconds, for processes that sweep so often."""
+        return HostClock(self._roles.places.run / f"{name}.clock", seconds, sweep_every)
+
+    def serve(self, name: str, module: str, *arguments: str) -> str:
+        """Start another server of the scenario's own in a process; return what it announces: its port."""
+        child, port = start_server(self._roles.places, name, module, *arguments)
+        self._children[name] = child
+        return port
 
     def _spawn(self, command: Command) -> Child:
         child = self._children[command.name] = Child(command, self._roles.places)
@@ -119,7 +143,7 @@ class Stage:
 
     async def drain(self) -> None:
         """Return when every message has come to its end."""
-        await self._until(self._all_ended, DRAIN_SECONDS, "the end of every message")
+        await self._until(self.all_ended, DRAIN_SECONDS, "the end of every message")
         self._drained_at = monotonic()
 
     async def result(self, scenario: str) -> Result:
@@ -146,7 +170,8 @@ class Stage:
     async def _all_planned(self) -> bool:
         return await self._rows("true") >= len(self._due)
 
-    async def _all_ended(self) -> bool:
+    async def all_ended(self) -> bool:
+        """Say whether every message has come to its end."""
         return await self._all_settled() and not await self._rows("status = 'unknown'")
 
     async def _all_settled(self) -> bool:

@@ -9,6 +9,7 @@ from tests.faults.scenarios import (
     one_of_two_workers,
     restarted_database,
     server_away,
+    stepped_clocks,
     stopped_in_turn,
 )
 
@@ -21,4 +22,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     *frozen_worker.SCENARIOS,
     *many_planners.SCENARIOS,
     *server_away.SCENARIOS,
+    *stepped_clocks.SCENARIOS,
 )

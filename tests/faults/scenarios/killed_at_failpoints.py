@@ -36,11 +36,14 @@ async def end_rescuer(stage: Stage, *, due: int, kills: int) -> None:
     await stage.fill(due)
     worker = stage.start("worker", WORKER_CONCURRENCY=SMALL)
     ends = [(at.IN_RESCUE, stage.random.randint(1, 3)) for _ in range(kills)]
-    for end in ends:
-        await stage.house.queue.redis.flushall()
-        worker = await stage.kill(worker)
+    for number, end in enumerate(ends):
+        if number % 4 == 3:
+            await stage.house.queue.redis.flushall()
+            worker = await stage.kill(worker)
         await die(stage, "scheduler", end)
+    assert not await stage.all_ended(), "there was nothing left to rescue"
     stage.start("scheduler")
+    stage.start("worker", "worker-2")
 
 
 async def end_everywhere(stage: Stage, *, due: int) -> None:
@@ -79,8 +82,8 @@ def _each(kills: int) -> Iterator[Scenario]:
     for place in WORKER:
         full = {"due": 1500, "place": place, "kills": kills}
         yield Scenario(f"{kills} kills of a worker, {place}", end_worker, full, None)
-    full = {"due": 2000, "kills": kills}
-    yield Scenario(f"{kills} kills of a scheduler, {at.IN_RESCUE}", end_rescuer, full, None)
+    full = {"due": 2500, "kills": kills}
+    yield Scenario(f"{kills} kills of a scheduler, {at.IN_RESCUE}", end_rescuer, full, None, seconds=0.5)
 
 
 SCENARIOS = (
