@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from notifier.domain.errors import FieldProblem, InvalidInput
 from notifier.domain.schedule.parsing import instant
 
+SURROGATE = re.compile("[\ud800-\udfff]")
 DEEPEST = 32
 """How deep objects and lists may be nested in a request."""
 
@@ -31,6 +33,9 @@ def _write_instant(value: datetime) -> str:
 
 Instant = Annotated[datetime, PlainSerializer(_write_instant, return_type=str, when_used="json")]
 """RFC 3339, UTC, with `Z`."""
+
+StoredInstant = datetime
+"""An instant as the database gives it, in UTC: Pydantic itself writes that with `Z`, and much faster."""
 
 
 def _read_instant(value: object) -> datetime:
@@ -115,7 +120,7 @@ def _unstorable(value: Any) -> Iterator[FieldProblem]:
 def _wrong_scalar(value: Any) -> tuple[str, str] | None:
     if isinstance(value, str) and "\x00" in value:
         return "nul_character", "Text must not contain the NUL character."
-    if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
+    if isinstance(value, str) and not value.isascii() and SURROGATE.search(value):
         return "invalid_unicode", "Text must not contain half of a surrogate pair."
     if isinstance(value, float) and not math.isfinite(value):
         return "not_a_number", "A number must be finite."

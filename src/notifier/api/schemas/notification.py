@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from notifier.api.schemas.common import AwareInstant, Changes, Id, Input, Instant, Output, StorableText
+from notifier.api.schemas.common import AwareInstant, Changes, Id, Input, Output, StorableText, StoredInstant
 from notifier.api.schemas.preview import NoteRead, TransitionRead
 from notifier.api.schemas.schedule import ScheduleIn, ScheduleOut
 from notifier.services import upcoming
@@ -116,19 +116,19 @@ class NotificationRead(Output):
     schedule: ScheduleOut
     destinations: list[NotificationDestination]
     status: Status
-    paused_at: Instant | None = Field(description="Since when it is paused.")
+    paused_at: StoredInstant | None = Field(description="Since when it is paused.")
     pause_reason: str | None
     paused_by: str | None
-    paused_until: Instant | None
+    paused_until: StoredInstant | None
     blocked_reason: str | None
-    next_due_at: Instant | None = Field(
+    next_due_at: StoredInstant | None = Field(
         description="When the next message goes out; slots that are left out by date or by an exception are "
         "passed over. Null while nothing will."
     )
-    last_delivered_at: Instant | None
+    last_delivered_at: StoredInstant | None
     revision: int
-    created_at: Instant
-    updated_at: Instant
+    created_at: StoredInstant
+    updated_at: StoredInstant
 
     @classmethod
     def of(cls, row: Any, secrets: Mapping[UUID, str] | None = None) -> Self:
