@@ -1,7 +1,7 @@
 """The clock of a host that is wrong, and is set while processes run: the wall's, not the monotonic one.
 
-By libfaketime where it is installed (Linux, `apt-get install faketime`). Elsewhere `stepped` gives the modules
-that read the clock another one.
+By libfaketime where it is installed (Linux, `apt-get install faketime`). Elsewhere `stepped` gives the
+modules that read the clock another one.
 """
 
 import subprocess

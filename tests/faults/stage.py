@@ -13,8 +13,8 @@ from random import Random
 from notifier.clock import monotonic
 from notifier.domain.delivery import TERMINAL, Status, message_id
 from notifier.embedded.child import Child, Command
-from tests.faults.oracle import compare
 from tests.faults.host_clock import HostClock
+from tests.faults.oracle import compare
 from tests.faults.receiver import ROOT, Receiver, start_server
 from tests.faults.result import Result
 from tests.faults.servers import OwnPostgres, own_postgres

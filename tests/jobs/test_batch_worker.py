@@ -111,6 +111,23 @@ async def test_jobs_that_arqs_own_worker_has_marked_do_not_hide_the_rest(crew: C
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_a_ring_by_a_host_whose_clock_is_an_hour_ahead_is_taken_at_once(crew: Crew) -> None:
+    rung = await crew.ring(3)
+    queue = jobs.connect(crew.redis_url)
+    for job_id, _ in await queue.redis.zrange(jobs.DELIVERY_QUEUE, 0, -1, withscores=True):
+        await queue.redis.zincrby(jobs.DELIVERY_QUEUE, 3_600_000, job_id)
+    worker = crew.worker(BatchWorker, burst=False)
+    running = asyncio.create_task(worker.main())
+    async with asyncio.timeout(20):
+        while crew.done.total() < len(rung):
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await worker.close()
+    await queue.aclose()
+    assert crew.done == Counter(rung)
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
 async def test_a_job_that_makes_no_sense_is_dropped_and_ends_nobody_else(crew: Crew) -> None:
     queue = jobs.connect(crew.redis_url)
     await queue.redis.set(f"{job_key_prefix}nonsense", b"\xc1nonsense")

@@ -32,8 +32,8 @@ RETRY_SECONDS = 1.0
 MARKED = 1000
 """Jobs in the hands of arq's own workers that are looked past."""
 
-# KEYS: the queue. ARGV: prefix of arq's marks, prefix of payloads, the time (ms), how many jobs to take, how
-# many to look at.
+# KEYS: the queue. ARGV: prefix of arq's marks, prefix of payloads, up to which time (ms) jobs are due, how
+# many to take, how many to look at.
 TAKE = """
 local taken = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[3], 'LIMIT', 0, ARGV[5])) do
@@ -69,7 +69,9 @@ class BatchWorker(Worker):
     async def _take(self, most: int) -> list[tuple[str, bytes]]:
         """Take jobs out of the queue; whoever takes them runs them, or they are rung for again."""
         names = (in_progress_key_prefix, job_key_prefix)
-        call = self.pool.eval(TAKE, 1, self.queue_name, *names, timestamp_ms(), most, most + MARKED)  # type: ignore[arg-type]
+        # only cron jobs can lie in the future; a ring is for now, whatever the clock of the host that rang
+        until = str(timestamp_ms()) if self.cron_jobs else "+inf"
+        call = self.pool.eval(TAKE, 1, self.queue_name, *names, until, most, most + MARKED)  # type: ignore[arg-type]
         try:
             taken = await cast(Awaitable[list[bytes]], call)
         except RedisError as error:
