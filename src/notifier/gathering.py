@@ -24,7 +24,7 @@ class Gatherer(Generic[Item, Result]):
         *,
         window: float,
         most: int,
-        at_once: int = 3,
+        at_once: int = 2,
     ) -> None:
         self._work = work
         self._window = window

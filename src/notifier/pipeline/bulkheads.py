@@ -5,8 +5,8 @@ gives it one soon; behind receivers that hang it goes away at once, and its deli
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from notifier.clock import monotonic
@@ -71,23 +71,34 @@ class Bulkheads:
         self._clock = clock
         self._rooms: dict[Hashable, _Room] = {}
 
-    @asynccontextmanager
-    async def place(self, key: Hashable) -> AsyncIterator[None]:
-        """Hold one of the places of `key`. Raises Crowded if there is none, nor soon."""
-        room = self._rooms.setdefault(key, _Room(asyncio.Semaphore(self._places), self._watch))
+    def place(self, key: Hashable) -> "_Place":
+        """Return what holds one of the places of `key`. Raises Crowded if there is none, nor soon."""
+        return _Place(self, key)
+
+    async def enter(self, key: Hashable) -> _Room:
+        """Take a place, and return the room that it is in."""
+        room = self._rooms.get(key)
+        if room is None:
+            room = self._rooms[key] = _Room(asyncio.Semaphore(self._places), self._watch)
         room.users += 1
         try:
-            await self._enter(room)
-            try:
-                yield
-            finally:
-                room.leave(self._clock())
-        finally:
-            room.users -= 1
-            if not room.users:
-                del self._rooms[key]
+            await self._take(room)
+        except BaseException:
+            self._forget(key, room)
+            raise
+        return room
 
-    async def _enter(self, room: _Room) -> None:
+    def leave(self, key: Hashable, room: _Room) -> None:
+        """Give a place back."""
+        room.leave(self._clock())
+        self._forget(key, room)
+
+    def _forget(self, key: Hashable, room: _Room) -> None:
+        room.users -= 1
+        if not room.users:
+            del self._rooms[key]
+
+    async def _take(self, room: _Room) -> None:
         now = self._clock()
         if not room.free.locked():
             room.fill(now)
@@ -111,3 +122,19 @@ class Bulkheads:
         finally:
             room.waiting -= 1
         raise Crowded
+
+
+class _Place:
+    """One place, held between entry and exit. Not a generator: these come twice for every delivery."""
+
+    __slots__ = ("_bulkheads", "_key", "_room")
+
+    def __init__(self, bulkheads: Bulkheads, key: Hashable) -> None:
+        self._bulkheads = bulkheads
+        self._key = key
+
+    async def __aenter__(self) -> None:
+        self._room = await self._bulkheads.enter(self._key)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._bulkheads.leave(self._key, self._room)

@@ -14,7 +14,12 @@ from liquid import BoundTemplate, Environment, Node, RenderContext, Token
 from liquid.ast import BlockNode
 from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.builtin.tags.for_tag import ForNode, ForTag
-from liquid.exceptions import FilterArgumentError, ResourceLimitError
+from liquid.exceptions import (
+    FilterArgumentError,
+    LiquidInterrupt,
+    LiquidSyntaxError,
+    ResourceLimitError,
+)
 from liquid.expression import Expression
 from liquid.undefined import UNDEFINED, FalsyStrictUndefined, is_undefined
 from liquid.utils import ReadOnlyChainMap
@@ -143,7 +148,17 @@ class _Context(RenderContext):
 
 
 class _Template(BoundTemplate):
-    context_class = _Context
+    """Renders without what templates that include others need, which are refused here."""
+
+    def render(self, *args: Any, **kwargs: Any) -> str:
+        context = _Context(self, globals=dict(*args, **kwargs))
+        buffer = self._get_buffer()
+        for node in self.nodes:
+            try:
+                node.render(context, buffer)
+            except LiquidInterrupt as error:
+                raise LiquidSyntaxError(f"unexpected '{error}'", token=node.token) from error
+        return buffer.getvalue()
 
 
 class _TimedBlock(BlockNode):
