@@ -3,8 +3,10 @@
 from tests.faults.scenario import Scenario
 from tests.faults.scenarios import (
     frozen_worker,
+    hostile_receivers,
     killed_at_failpoints,
     killed_workers,
+    mail_hang_ups,
     many_planners,
     one_of_two_workers,
     restarted_database,
@@ -23,4 +25,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     *many_planners.SCENARIOS,
     *server_away.SCENARIOS,
     *stepped_clocks.SCENARIOS,
+    *hostile_receivers.SCENARIOS,
+    *mail_hang_ups.SCENARIOS,
 )
