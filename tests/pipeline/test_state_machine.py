@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -63,6 +63,7 @@ GRIDS = tuple(one for one in SCHEDULES[2:9] if "max_occurrences" not in one)
 """Those whose slots can be told beforehand."""
 
 TO = (["puppet:a"], ["puppet:careful"], ["puppet:a", "puppet:careful"], ["puppet:hasty"])
+GONE = Outcome.rejected(Reason.DESTINATION_GONE, "gone", 410)
 OUTCOMES = (
     Outcome.delivered(200),
     Outcome(AttemptOutcome.FAILED, 500, "no"),
@@ -71,7 +72,7 @@ OUTCOMES = (
     Outcome(AttemptOutcome.CONNECTION_LOST, error="gone"),
     Outcome(AttemptOutcome.UNKNOWN, error="internal error"),
     Outcome.rejected(Reason.RECIPIENT_REJECTED, "no", 550),
-    Outcome.rejected(Reason.DESTINATION_GONE, "gone", 410),
+    GONE,
 )
 WAITS = [timedelta(seconds=s) for s in (1, 6, LEASE + 1, 320, 3600, 6 * 3600, 86_400, 3 * 86_400)]
 NEXT_EVENT = """
@@ -285,13 +286,49 @@ class Ledger(RuleBasedStateMachine):
         hand = self.world.hands[number % len(self.world.hands)]
         self.run(self.world.crash(hand, arrived=arrived))
 
-    @rule(number=which, arrived=st.booleans())
-    def lose_a_worker(self, number: int, arrived: bool) -> None:
-        """Claim, crash, and wait until that is found out."""
+    @rule(number=which, arrived=st.booleans(), times=st.sampled_from([1, 3]))
+    def lose_workers(self, number: int, arrived: bool, times: int) -> None:
+        """Claim, crash, and wait until that is found out; three times is what a message may do."""
+        for _ in range(times):
+            if hand := self.run(self._claim(number)):
+                self.run(self.world.crash(hand, arrived=arrived))
+                self._rescue_after(LEASE + 10)
+
+    @rule(number=which)
+    def freeze_a_worker(self, number: int) -> None:
+        """Claim, and have the lease end; somebody else may go on, and so may the frozen one."""
+        if self.run(self._claim(number)):
+            self._rescue_after(LEASE + 10)
+            self.run(self._claim(number))
+
+    def _rescue_after(self, seconds: int) -> None:
+        self.world.advance(timedelta(seconds=seconds))
+        self.run(self.world.rescue())
+
+    @rule(number=which, days=st.sampled_from([1, 3]))
+    def rest(self, number: int, days: int) -> None:
+        """Pause for some days, and go on."""
+        self.run(self._pause(number, {}))
+        self.world.advance(timedelta(days=days))
+        self.run(self._resume(number, catch_up=False))
+
+    @rule(number=which)
+    def lose_a_receiver(self, number: int) -> None:
+        """Send to one that is gone, and plan on; then it is back."""
         if hand := self.run(self._claim(number)):
-            self.run(self.world.crash(hand, arrived=arrived))
-            self.world.advance(timedelta(seconds=LEASE + 1))
-            self.run(self.world.rescue())
+            self._finish(hand, GONE, arrived=False)
+            self.run(self._to_next_event())
+            self.run(self.world.plan())
+            self.run(self.witness.look())
+            self.run(self._enable(0))
+
+    @rule(number=which)
+    def delete_while_it_is_sent(self, number: int) -> None:
+        """The worker learns of it only when it writes down that it failed."""
+        if len(self.made) > 2 and (hand := self.run(self._claim(number))):
+            for one in range(len(self.made)):
+                self.run(self._delete(one, purge=False))
+            self._finish(hand, OUTCOMES[1], arrived=False)
 
     @rule()
     def rescue(self) -> None:
@@ -355,12 +392,14 @@ STEPS = int(os.environ.get("LEDGER_STEPS", "40"))
 @pytest.mark.timeout(0 if EXAMPLES else 120)
 def test_the_ledger_tells_a_whole_story_whatever_happens(database_url: str, redis_url: str) -> None:
     chosen = settings(
-        max_examples=EXAMPLES or 12,
+        max_examples=EXAMPLES or 40,
         stateful_step_count=STEPS,
         derandomize=not EXAMPLES,
         database=None,
         deadline=None,
         print_blob=False,
+        # to find a shorter way to a failure takes minutes
+        phases=list(Phase) if EXAMPLES else [Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
     with asyncio.Runner() as runner:
