@@ -311,6 +311,12 @@ class Ledger(RuleBasedStateMachine):
         self.run(self._pause(number, {}))
         self.world.advance(timedelta(days=days))
         self.run(self._resume(number, catch_up=False))
+        self.run(self.witness.look())
+        self._check_slots(self._chosen(number))
+
+    def _check_slots(self, wanted: str) -> None:
+        if wanted in self.untouched:
+            self.run(self.witness.slots_of(UUID(wanted), *self.untouched[wanted]))
 
     @rule(number=which)
     def lose_a_receiver(self, number: int) -> None:
@@ -361,8 +367,8 @@ class Ledger(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Let all that is open come to its end: nothing waits in vain."""
         self.run(self._end())
-        for wanted, (rule_, since) in self.untouched.items():
-            self.run(self.witness.slots_of(UUID(wanted), rule_, since))
+        for wanted in self.untouched:
+            self._check_slots(wanted)
 
     async def _end(self) -> None:
         for hand in list(self.world.hands):
