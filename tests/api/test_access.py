@@ -30,6 +30,10 @@ WRITES = [
     ("POST", f"/v1/notifications/{NOWHERE}/exceptions"),
     ("DELETE", f"/v1/notifications/{NOWHERE}/exceptions/{NOWHERE}"),
     ("POST", "/v1/deliveries/held"),
+    ("POST", "/v1/deliveries/unknown"),
+    ("POST", "/v1/deliveries/replay"),
+    ("POST", f"/v1/deliveries/{NOWHERE}/replay"),
+    ("POST", f"/v1/deliveries/{NOWHERE}/resolve"),
     ("POST", "/v1/test-clock/advance"),
 ]
 ADMIN = [
@@ -38,6 +42,7 @@ ADMIN = [
     ("DELETE", f"/v1/keys/{NOWHERE}"),
     ("GET", "/v1/projects"),
     ("POST", "/v1/projects"),
+    ("PATCH", "/v1/project"),
 ]
 READ_ONE = [
     *(("GET", f"{path}/{NOWHERE}") for path in READS),
@@ -48,6 +53,7 @@ READ_ONE = [
 EVERY_CALL = [
     *(("GET", path) for path in READS),
     *READ_ONE,
+    ("GET", "/v1/project"),
     ("POST", "/v1/schedules/preview"),
     *WRITES,
     *ADMIN,
