@@ -64,7 +64,7 @@ def make_worker(settings: Settings) -> Worker:
     """Return the arq worker that sends deliveries."""
     return _arq(
         settings,
-        functions=[func(deliver, name=jobs.DELIVER, max_tries=1)],
+        functions=[func(deliver, name=jobs.DELIVER)],
         queue_name=jobs.DELIVERY_QUEUE,
         on_startup=_opener(settings, start_beating),
         max_jobs=settings.worker_places,
