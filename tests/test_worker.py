@@ -161,10 +161,10 @@ async def test_neither_process_ends_when_redis_restarts(
         scheduler = roles.start("scheduler")
         for round_ in range(1, 4):
             await bulk_due(house, 200, to=receiver.url)
-            await house.plan()
             before = len(receiver.ids)
+            await house.plan()
             await until(lambda before=before: len(receiver.ids) > before)  # type: ignore[misc]
-            # in the middle of picking up jobs, which arq does in transactions on watched keys
+            # in the middle of picking up jobs
             await asyncio.to_thread(valkey.kill)
             await asyncio.to_thread(valkey.start)
             assert (worker.exit_code(), scheduler.exit_code()) == (None, None), f"round {round_}"
