@@ -174,8 +174,16 @@ async def test_what_is_to_be_sent_again_is_found_by_an_index(
     async with filled.transaction() as session:
         plan = "\n".join(row[0] for row in await session.execute(text(f"EXPLAIN {written}")))
     assert index in plan, plan
-    assert "ix_deliveries_replays" in plan, plan
     assert "Seq Scan on deliveries" not in plan, plan
+
+
+async def test_the_replays_of_many_are_found_in_one_pass_over_an_index(filled: Database) -> None:
+    parameters = {"project_id": UUID(PROJECT), "originals": [UUID(int=number) for number in range(100)]}
+    async with filled.transaction() as session:
+        asked = text(f"EXPLAIN {replays.NEWEST.text}").bindparams(replays.ORIGINALS)
+        plan = "\n".join(row[0] for row in await session.execute(asked, parameters))
+    assert "ix_deliveries_replays" in plan, plan
+    assert plan.count("deliveries ") == 1, plan
 
 
 @pytest.mark.parametrize(

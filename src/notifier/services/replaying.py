@@ -54,7 +54,8 @@ async def replay(ctx: Context, delivery_id: str, *, as_new: bool) -> Row[Any]:
     bar = _bar(one, await _targets(ctx, found))
     if bar is not None:
         raise Conflict(BARS[bar].format(status=one.status))
-    replay_id = one.young or (await _queue(ctx, [one], as_new=as_new))[0]
+    replayed = (await _newest(ctx, found)).get(one.original)
+    replay_id = (replayed and replayed.young) or (await _queue(ctx, [one], as_new=as_new))[0]
     row = await deliveries.get(ctx.session, ctx.project_id, replay_id)
     assert row is not None  # noqa: S101 - it was just written, or just seen
     return row
@@ -71,7 +72,7 @@ async def replay_many(
     by_id = filters.get("ids") is not None
     found = await _candidates(ctx, _meant(filters), after=after, most=MOST + 1)
     page, more = found[:MOST], len(found) > MOST
-    fates = _fates(page, await _targets(ctx, page), by_id=by_id)
+    fates = _fates(page, await _targets(ctx, page), await _newest(ctx, page), by_id=by_id)
     chosen = [row for row in page if fates[row.id] is None]
     if chosen and not dry_run:
         await _queue(ctx, chosen, as_new=as_new)
@@ -100,12 +101,19 @@ async def _targets(ctx: Context, rows: Sequence[Row[Any]]) -> set[UUID]:
     return await replays.lock_targets(ctx.session, ctx.project_id, list(ids))
 
 
-def _fates(rows: Sequence[Row[Any]], targets: set[UUID], *, by_id: bool) -> dict[UUID, str | None]:
+async def _newest(ctx: Context, rows: Sequence[Row[Any]]) -> dict[UUID, Row[Any]]:
+    return await replays.newest(ctx.session, ctx.project_id, [row.original for row in rows])
+
+
+def _fates(
+    rows: Sequence[Row[Any]], targets: set[UUID], newest: Mapping[UUID, Row[Any]], *, by_id: bool
+) -> dict[UUID, str | None]:
     """Return why each row is left out, None where it is sent again: of one message's rows, only the first."""
     fates: dict[UUID, str | None] = {}
     chosen: set[UUID] = set()
     for row in rows:
-        fates[row.id] = _bar(row, targets) or _needless(row, chosen, by_id=by_id)
+        needless = "under_way" if row.original in chosen else _needless(row, newest, by_id=by_id)
+        fates[row.id] = _bar(row, targets) or needless
         if fates[row.id] is None:
             chosen.add(row.original)
     return fates
@@ -116,12 +124,13 @@ def _bar(row: Row[Any], targets: set[UUID]) -> str | None:
     return bar or (None if row.destination_id in targets else "destination_deleted")
 
 
-def _needless(row: Row[Any], chosen: set[UUID], *, by_id: bool) -> str | None:
-    if row.young is not None or row.original in chosen:
+def _needless(row: Row[Any], newest: Mapping[UUID, Row[Any]], *, by_id: bool) -> str | None:
+    replayed = newest.get(row.original)
+    if replayed is None:
+        return None
+    if replayed.young is not None:
         return "under_way"
-    if row.arrived and row.status != Status.DELIVERED and not by_id:
-        return "delivered_since"
-    return None
+    return "delivered_since" if replayed.arrived and row.status != Status.DELIVERED and not by_id else None
 
 
 async def _queue(ctx: Context, rows: Sequence[Row[Any]], *, as_new: bool) -> list[UUID]:
