@@ -13,7 +13,7 @@ from notifier.clock import new_id
 from notifier.domain.delivery import TERMINAL, Status
 from notifier.storage.engine import Database
 from notifier.storage.tables import deliveries, destinations
-from tests.api.conftest import Create, Project, Rehearse
+from tests.api.conftest import Create, Project
 
 Ended = Callable[..., Awaitable[dict]]
 
@@ -266,7 +266,7 @@ async def test_a_replay_can_be_replayed_and_all_belong_to_the_first(
     assert [row["id"] for row in await replays_of(client, old)] == [two["id"], one["id"]]
 
 
-# --- who may, and what the clock says ---------------------------------------------------------------
+# --- who may ----------------------------------------------------------------------------------------------
 
 
 async def test_only_who_may_write_and_only_the_own_project(
@@ -284,22 +284,3 @@ async def test_only_who_may_write_and_only_the_own_project(
 async def test_a_wrong_body_is_refused(client: httpx.AsyncClient, ended: Ended, body: object) -> None:
     old = await ended()
     assert (await client.post(f"/v1/deliveries/{old['id']}/replay", json=body)).status_code == 422
-
-
-async def test_a_replay_moves_neither_the_clock_nor_the_count_of_occurrences(rehearse: Rehearse) -> None:
-    house = await rehearse("2027-03-01T00:00:00Z")
-    made = await house.create(
-        schedule={"kind": "interval", "every": "daily", "max_occurrences": 3},
-        start_at="2027-03-01T09:00:00Z",
-    )
-    await house.advance("2027-03-01T12:00:00Z")
-    (first,) = (await house.get("/v1/deliveries"))["items"]
-    before = await house.get(f"/v1/notifications/{made['id']}")
-    new = await house.post(f"/v1/deliveries/{first['id']}/replay", status=202)
-    assert await house.advance("2027-03-01T13:00:00Z") == [("2027-03-01T12:00:00Z", "Water the plants")]
-    after = await house.get(f"/v1/notifications/{made['id']}")
-    assert after["next_due_at"] == before["next_due_at"] == "2027-03-02T09:00:00Z"
-    assert after["last_delivered_at"] == "2027-03-01T12:00:00Z"
-    assert (await house.get(f"/v1/deliveries/{new['id']}"))["status"] == "delivered"
-    sent = await house.advance("2027-03-31T00:00:00Z")
-    assert [at for at, _ in sent] == ["2027-03-02T09:00:00Z", "2027-03-03T09:00:00Z"]

@@ -177,3 +177,22 @@ async def test_a_year_over_both_changes_of_the_clocks_gives_the_exact_ledger(reh
     # 02:30 is 01:30Z in winter, 00:30Z in summer; on the 28th of March it does not exist: 03:30 is 01:30Z
     assert len(sent) == len({at[:10] for at in sent}) == 366
     assert [at[11:16] for at in sent] == ["01:30"] * 87 + ["00:30"] * 217 + ["01:30"] * 62
+
+
+async def test_a_replay_moves_neither_the_clock_nor_the_count_of_occurrences(rehearse: Rehearse) -> None:
+    house = await rehearse("2027-03-01T00:00:00Z")
+    made = await house.create(
+        schedule={"kind": "interval", "every": "daily", "max_occurrences": 3},
+        start_at="2027-03-01T09:00:00Z",
+    )
+    await house.advance("2027-03-01T12:00:00Z")
+    (first,) = (await house.get("/v1/deliveries"))["items"]
+    before = await house.get(f"/v1/notifications/{made['id']}")
+    new = await house.post(f"/v1/deliveries/{first['id']}/replay", status=202)
+    assert await house.advance("2027-03-01T13:00:00Z") == [("2027-03-01T12:00:00Z", "Water the plants")]
+    after = await house.get(f"/v1/notifications/{made['id']}")
+    assert after["next_due_at"] == before["next_due_at"] == "2027-03-02T09:00:00Z"
+    assert after["last_delivered_at"] == "2027-03-01T12:00:00Z"
+    assert (await house.get(f"/v1/deliveries/{new['id']}"))["status"] == "delivered"
+    sent = await house.advance("2027-03-31T00:00:00Z")
+    assert [at for at, _ in sent] == ["2027-03-02T09:00:00Z", "2027-03-03T09:00:00Z"]

@@ -6,20 +6,18 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import httpx
 import pytest
-from aiohttp import web
 from typer.testing import CliRunner
 
 from notifier import cli
 from tests import servers
 from tests.cli.test_up import free_port
+from tests.cli.troubled import troubled
 from tests.processes import API_KEY, open_roles
 from tests.servers import wait_until
 
@@ -198,50 +196,6 @@ def test_an_update_replaces_what_is_there_and_makes_the_rest(clean: str, tmp_pat
         ("b/ä", ROW["title"]),
         (None, ROW["title"]),
     }
-
-
-KEPT = {"content-type", "idempotent-replayed"}
-
-
-@dataclass
-class Troubled:
-    """A way to the service on which answers get lost: `trouble` says what becomes of each call in turn."""
-
-    target: str
-    trouble: list[str]
-    seen: list[tuple[str, str]] = field(default_factory=list)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Pass a call on, or refuse it, or lose its answer."""
-        self.seen.append((request.path, request.headers.get("Idempotency-Key", "")))
-        what = self.trouble.pop(0) if self.trouble else ""
-        if what == "503":
-            return web.json_response({"detail": "busy"}, status=503, headers={"Retry-After": "1"})
-        async with (
-            aiohttp.ClientSession(headers=request.headers) as session,
-            session.request(
-                request.method, self.target + request.path_qs, data=await request.read()
-            ) as answer,
-        ):
-            body = await answer.read()
-            if what == "lost":
-                request.transport.abort()  # type: ignore[union-attr]
-            kept = {k: v for k, v in answer.headers.items() if k.lower() in KEPT}
-            return web.Response(body=body, status=answer.status, headers=kept)
-
-
-@asynccontextmanager
-async def troubled(target: str, *trouble: str) -> AsyncIterator[tuple[str, Troubled]]:
-    way = Troubled(target, list(trouble))
-    application = web.Application(client_max_size=2**25)
-    application.router.add_route("*", "/{path:.*}", way.handle)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", way
-    finally:
-        await runner.cleanup()
 
 
 async def test_a_busy_service_is_asked_again_after_the_time_that_it_names(clean: str, tmp_path: Path) -> None:

@@ -6,75 +6,21 @@ The real planner, deliverer and rescuer run on a real database, at a time that t
 
 import asyncio
 import os
-from collections.abc import Coroutine, Sequence
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
-from notifier.domain import schedule
-from notifier.domain.delivery import AMBIGUOUS, AttemptOutcome, Decision, Outcome, Reason
-from notifier.services import (
-    deliveries,
-    destinations,
-    exceptions,
-    notifications,
-    pausing,
-    replaying,
-    sending,
-)
-from tests.house import DRAFT, House, open_house
-from tests.pipeline.invariants import Witness
-from tests.pipeline.world import LEASE, Hand, World
+from notifier.domain.delivery import AMBIGUOUS, Decision, Outcome
+from notifier.services import deliveries
+from tests.house import open_house
+from tests.pipeline.draws import GONE, OUTCOMES, WAITS, outcomes, which
+from tests.pipeline.users import Users, one_of
+from tests.pipeline.world import LEASE, Hand
 
-T = TypeVar("T")
-
-BERLIN = {"timezone": "Europe/Berlin"}
-SCHEDULES: tuple[Any, ...] = (
-    "daily",
-    {"kind": "interval", "every": "PT1H"},
-    {"kind": "interval", "every": "PT6H", "anchor": "grid"},
-    {"kind": "interval", "every": "PT2H", "max_occurrences": 2},
-    {"kind": "calendar", "frequency": "daily", "times": ["02:30"], **BERLIN},
-    {"kind": "calendar", "frequency": "daily", "times": ["09:00", "18:00"], **BERLIN, "max_occurrences": 3},
-    {
-        "kind": "calendar",
-        "frequency": "daily",
-        "times": ["08:00", "20:00"],
-        **BERLIN,
-        "missed": {"policy": "all"},
-    },
-    {"kind": "cron", "expression": "*/20 * * * *", **BERLIN},
-    {"kind": "cron", "expression": "0 * * * *", **BERLIN, "missed": {"policy": "skip", "grace": "PT10M"}},
-    {"kind": "once", "at": "2024-03-30T12:00:00Z"},
-)
-GRIDS = tuple(one for one in SCHEDULES[2:9] if "max_occurrences" not in one)
-"""Those whose slots can be told beforehand."""
-
-TO = (["puppet:a"], ["puppet:careful"], ["puppet:a", "puppet:careful"], ["puppet:hasty"])
-GONE = Outcome.rejected(Reason.DESTINATION_GONE, "gone", 410)
-OUTCOMES = (
-    Outcome.delivered(200),
-    Outcome(AttemptOutcome.FAILED, 500, "no"),
-    Outcome(AttemptOutcome.FAILED, 429, "later", retry_after=timedelta(hours=1)),
-    Outcome(AttemptOutcome.TIMEOUT, error="no answer"),
-    Outcome(AttemptOutcome.CONNECTION_LOST, error="gone"),
-    Outcome(AttemptOutcome.UNKNOWN, error="internal error"),
-    Outcome.rejected(Reason.RECIPIENT_REJECTED, "no", 550),
-    GONE,
-)
-WAITS = [timedelta(seconds=s) for s in (1, 6, LEASE + 1, 320, 3600, 6 * 3600, 86_400, 3 * 86_400)]
 NEXT_EVENT = """
 SELECT min(at) AS at FROM (
   SELECT next_due_at AS at FROM notifications WHERE status = 'active'
@@ -86,162 +32,9 @@ SELECT min(at) AS at FROM (
 ROUNDS = 40
 """More than a message has tries."""
 
-which = st.integers(0, 11)
-rarely_a_grid = st.sampled_from([0, 0, 0, 1, 2, 3])
-"""The second one that is made is such a one."""
 
-outcomes = st.sampled_from(OUTCOMES)
-"""Shrinks to a delivery."""
-
-
-def one_of(rows: Sequence[T], number: int) -> T | None:
-    """Return one of the rows, if there is any."""
-    return rows[number % len(rows)] if rows else None
-
-
-class Ledger(RuleBasedStateMachine):
-    """What can happen to the ledger."""
-
-    def __init__(self, runner: asyncio.Runner, house: House) -> None:
-        super().__init__()
-        self.runner = runner
-        self.world = World(house)
-        self.witness = Witness(self.world)
-        self.made: list[str] = []
-        self.untouched: dict[str, tuple[schedule.Schedule, datetime]] = {}
-        """Those whose slots are known beforehand: rule, and when it was saved."""
-        self.run(self.world.open())
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do it, and return when it is done."""
-        return self.runner.run(work)
-
-    # users
-
-    @initialize(rule_json=st.sampled_from(SCHEDULES), to=st.sampled_from(TO), grid=st.sampled_from(GRIDS))
-    def begin(self, rule_json: Any, to: list[str], grid: Any) -> None:
-        self.run(self._create(rule_json, to))
-        self.run(self._create(grid, ["puppet:a"]))
-
-    @precondition(lambda self: len(self.made) < 4)
-    @rule(rule_json=st.sampled_from(SCHEDULES), to=st.sampled_from(TO))
-    def create(self, rule_json: Any, to: list[str]) -> None:
-        self.run(self._create(rule_json, to))
-
-    async def _create(self, rule_json: Any, to: list[str]) -> None:
-        async with self.world.request() as ctx:
-            saved = await notifications.create(ctx, {**DRAFT, "schedule": rule_json, "to": to})
-            self.made.append(str(saved.row.id))
-            read = schedule.parse(saved.row.schedule)
-            if rule_json in GRIDS:
-                self.untouched[self.made[-1]] = (read, ctx.now)
-
-    @rule(number=rarely_a_grid, rule_json=st.sampled_from(SCHEDULES))
-    def edit_schedule(self, number: int, rule_json: Any) -> None:
-        self.run(self._update(number, {"schedule": rule_json}))
-
-    @rule(number=rarely_a_grid, to=st.sampled_from(TO))
-    def redirect(self, number: int, to: list[str]) -> None:
-        self.run(self._update(number, {"to": to}))
-
-    async def _update(self, number: int, changes: dict[str, Any]) -> None:
-        async with self.world.request() as ctx:
-            await notifications.update(ctx, self._touch(number), changes, revision=None)
-
-    def _chosen(self, number: int) -> str:
-        return self.made[number % len(self.made)]
-
-    def _touch(self, number: int) -> str:
-        """Choose one whose slots cannot be told beforehand from now on."""
-        self.untouched.pop(self._chosen(number), None)
-        return self._chosen(number)
-
-    @rule(number=which, hours=st.sampled_from([None, 1, 30]), cancel=st.booleans())
-    def pause(self, number: int, hours: int | None, cancel: bool) -> None:
-        until = hours and self.world.now + timedelta(hours=hours)
-        self.run(self._pause(number, {"until": until, "cancel_pending": cancel}))
-
-    async def _pause(self, number: int, options: dict[str, Any]) -> None:
-        async with self.world.request() as ctx:
-            await pausing.pause(ctx, self._chosen(number), options)
-
-    @rule(number=which, catch_up=st.booleans())
-    def resume(self, number: int, catch_up: bool) -> None:
-        self.run(self._resume(number, catch_up))
-
-    async def _resume(self, number: int, catch_up: bool) -> None:
-        async with self.world.request() as ctx:
-            await pausing.resume(ctx, self._chosen(number), catch_up=catch_up)
-
-    @precondition(lambda self: len(self.made) > 2)
-    @rule(number=rarely_a_grid, purge=st.booleans())
-    def delete(self, number: int, purge: bool) -> None:
-        self.run(self._delete(number, purge))
-
-    async def _delete(self, number: int, purge: bool) -> None:
-        async with self.world.request() as ctx:
-            await notifications.delete(ctx, self._touch(number), revision=None, purge=purge)
-
-    @rule(number=which, reset_clock=st.booleans())
-    def send_now(self, number: int, reset_clock: bool) -> None:
-        self.run(self._send_now(number, reset_clock))
-
-    async def _send_now(self, number: int, reset_clock: bool) -> None:
-        async with self.world.request() as ctx:
-            chosen = self._touch(number) if reset_clock else self._chosen(number)
-            await sending.send_now(ctx, chosen, reset_clock=reset_clock)
-
-    @rule(number=which, later=st.sampled_from([None, timedelta(minutes=7), timedelta(days=2)]))
-    def except_next_slot(self, number: int, later: timedelta | None) -> None:
-        self.run(self._except(number, later))
-
-    async def _except(self, number: int, later: timedelta | None) -> None:
-        async with self.world.request() as ctx:
-            row = await notifications.get(ctx, self._touch(number) if later else self._chosen(number))
-            slot = row.next_due_at
-            how = {"action": "move", "move_to": slot + later} if later and slot else {"action": "skip"}
-            draft = {"slot": slot or ctx.now, "move_to": None, "title": None, "body": None, **how}
-            await exceptions.create(ctx, str(row.id), draft)
-
-    @rule(number=which)
-    def enable_destination(self, number: int) -> None:
-        self.run(self._enable(number))
-
-    async def _enable(self, number: int) -> None:
-        rows = await self.world.sql("SELECT id FROM destinations ORDER BY blocked_at IS NULL, name")
-        async with self.world.request() as ctx:
-            await destinations.update(
-                ctx, str(rows[number % len(rows)].id), {"status": "active"}, revision=None
-            )
-
-    @rule(number=which, as_new=st.booleans())
-    def replay(self, number: int, as_new: bool) -> None:
-        self.run(self._replay(number, as_new))
-
-    async def _replay(self, number: int, as_new: bool) -> None:
-        row = one_of(await self.world.deliveries("finished_at IS NOT NULL"), number)
-        if row:
-            async with self.world.request() as ctx:
-                await replaying.replay(ctx, str(row.id), as_new=as_new)
-
-    @rule(number=which, decision=st.sampled_from(list(Decision)))
-    def resolve_unknown(self, number: int, decision: Decision) -> None:
-        self.run(self._resolve(number, decision))
-
-    async def _resolve(self, number: int, decision: Decision) -> None:
-        row = one_of(await self.world.deliveries("d.status = 'unknown'"), number)
-        if row:
-            async with self.world.request() as ctx:
-                await deliveries.resolve(ctx, str(row.id), decision)
-                self.world.asked_again[row.id] += decision is Decision.RETRY
-
-    @rule(release=st.booleans())
-    def decide_held(self, release: bool) -> None:
-        self.run(self._decide_held(release=release))
-
-    async def _decide_held(self, *, release: bool) -> None:
-        async with self.world.request() as ctx:
-            await deliveries.decide_held(ctx, release=release, filters={})
+class Ledger(Users):
+    """What can happen to the ledger: by users, by the engine, by accidents, in time."""
 
     # the engine
 
