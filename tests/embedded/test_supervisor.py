@@ -164,7 +164,7 @@ def test_a_child_that_never_gets_ready_fails_the_start(data_dir: Path) -> None:
 
 def test_the_guard_leaves_a_folder_with_a_new_supervisor_alone(data_dir: Path) -> None:
     folder = DataFolder.open(data_dir)
-    watcher = guard.start(folder.path)
+    watcher = guard.start(folder.path, dying_seconds=0.5)
     Child(Command("kept", (sys.executable, "-c", SLEEP)), folder.places)
     guard.dismiss(
         watcher

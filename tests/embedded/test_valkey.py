@@ -3,8 +3,10 @@
 import os
 import signal
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import redis
 
 from notifier.embedded import processes
@@ -21,6 +23,14 @@ def start(folder: DataFolder) -> tuple[redis.Redis, Child]:
     return redis.Redis.from_url(server.url(), decode_responses=True), child
 
 
+@pytest.fixture
+def folder(data_dir: Path) -> Iterator[DataFolder]:
+    """Yield an open data folder."""
+    opened = DataFolder.open(data_dir)
+    yield opened
+    opened.close()
+
+
 def test_a_restart_keeps_the_data(data_dir: Path) -> None:
     for expected in (1, 2):
         folder = DataFolder.open(data_dir)
@@ -30,8 +40,7 @@ def test_a_restart_keeps_the_data(data_dir: Path) -> None:
         folder.close()
 
 
-def test_a_killed_server_starts_again_on_the_same_socket(data_dir: Path) -> None:
-    folder = DataFolder.open(data_dir)
+def test_a_killed_server_starts_again_on_the_same_socket(folder: DataFolder) -> None:
     _, child = start(folder)
     os.kill(child.pid, signal.SIGKILL)
     wait_until(lambda: child.exit_code() is not None)
@@ -39,8 +48,7 @@ def test_a_killed_server_starts_again_on_the_same_socket(data_dir: Path) -> None
     assert client.ping()
 
 
-def test_it_keeps_every_key_on_disk_and_listens_on_a_private_socket_only(data_dir: Path) -> None:
-    folder = DataFolder.open(data_dir)
+def test_it_keeps_every_key_on_disk_and_listens_on_a_private_socket_only(folder: DataFolder) -> None:
     client, _ = start(folder)
     settings = client.config_get("*")
     assert (settings["appendonly"], settings["maxmemory-policy"]) == ("yes", "noeviction")
