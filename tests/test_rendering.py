@@ -13,6 +13,7 @@ import pytest
 
 from notifier.domain.errors import InvalidInput
 from notifier.rendering import TITLE_LIMIT, TemplateFailed, context, render, render_title, validate
+from notifier.rendering.language import compile_template
 
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 BIG: dict[str, Any] = {
@@ -51,6 +52,22 @@ def test_a_template_says(source: str, expected: str) -> None:
     data = {"name": "Ada", "plants": ["fern", "ivy"], "tag": "<i>"}
     slot = {"slot": AT.astimezone(ZoneInfo("Europe/Berlin")), "late_by": timedelta(seconds=90)}
     assert say(source, data, notification_id=UUID(int=7), external_id="plants", **slot) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["text", "['two words']", "deep.er.text", "number", "flag", "none", "list", "text.size"]
+)
+@pytest.mark.parametrize("form", ["a{{ %s }}b{{ text }}", "{{- %s -}} x ", "{{ %s }}", "{{ %s | upcase }}"])
+def test_the_short_way_says_what_the_language_says(form: str, name: str) -> None:
+    data = {"text": "ä {{ text }}", "two words": "2", "deep": {"er": {"text": "d"}}, "number": 7}
+    names = context({**data, "flag": True, "none": None, "list": ["a", "b"]}, slot=AT)
+    template = compile_template(form % name)
+    assert template.render(names) == template._interpret(names)
+
+
+def test_the_short_way_ends_where_texts_grow_too_long() -> None:
+    with pytest.raises(TemplateFailed):
+        say("{{ text }}" * 500, {"text": "x" * 100_000})
 
 
 def test_a_title_is_one_line() -> None:

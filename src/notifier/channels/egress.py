@@ -6,7 +6,7 @@ the sockets themselves are made here, for the one address that is about to be co
 
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -100,11 +100,12 @@ def _parts(address: Address) -> Iterator[Address]:
 
 
 @dataclass(slots=True)
-class Dialled:
-    """What was dialled for one message."""
+class Exchange:
+    """What is known of one message on its way: what was dialled, and whether bytes may have left."""
 
     allowed: list[str] = field(default_factory=list)
     blocked: list[str] = field(default_factory=list)
+    may_have_left: bool = False
 
     @property
     def only_blocked(self) -> bool:
@@ -112,18 +113,8 @@ class Dialled:
         return bool(self.blocked) and not self.allowed
 
 
-_dialled: ContextVar[Dialled | None] = ContextVar("dialled", default=None)
-
-
-@contextmanager
-def watching() -> Iterator[Dialled]:
-    """Collect what is dialled inside the block, in this task and those that it starts."""
-    seen = Dialled()
-    token = _dialled.set(seen)
-    try:
-        yield seen
-    finally:
-        _dialled.reset(token)
+exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+"""Where this task, and those that it starts, write down what they dial."""
 
 
 class Guard:
@@ -135,7 +126,7 @@ class Guard:
     def __call__(self, target: Dialler) -> socket.socket:
         """Return a socket for the resolved `target`, as aiohttp's `socket_factory` has it."""
         family, kind, protocol, _, endpoint = target
-        seen = _dialled.get() or Dialled()
+        seen = exchange.get() or Exchange()
         if not is_allowed(ip_address(endpoint[0]), self._allowed_networks):
             seen.blocked.append(endpoint[0])
             raise AddressBlocked(f"{endpoint[0]} is a private or special address")

@@ -1,27 +1,25 @@
 """Kind `webhook`: a signed POST, as Standard Webhooks has it."""
 
 import asyncio
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from importlib.metadata import version
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import aiohttp
 from aiohttp.connector import Connection
 from yarl import URL
 
-from notifier import failpoints
+from notifier import failpoints, json_text
 from notifier.channels import signing
 from notifier.channels.base import ChannelConfig, unsuccessful
-from notifier.channels.egress import Guard, watching
+from notifier.channels.egress import Exchange, Guard, exchange
 from notifier.channels.masking import masked
 from notifier.channels.webhook_config import WebhookConfig
+from notifier.deadlines import Deadlines
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
 from notifier.settings import Settings
 
@@ -36,8 +34,6 @@ USER_AGENT = f"notifier/{version('notifier')}"
 KEEP_ALIVE_SECONDS = 10
 """Less than common servers keep idle connections, so that few are found closed by the other side."""
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-_progress: ContextVar[SimpleNamespace] = ContextVar("progress")
 _DELIVERED = range(200, 300)
 _GONE = 410
 
@@ -54,6 +50,7 @@ class WebhookChannel:
         """Keep the settings; opens nothing."""
         self._settings = settings
         self._session: aiohttp.ClientSession | None = None
+        self._deadlines = Deadlines()
 
     @classmethod
     def parse_address(cls, address: str) -> Mapping[str, Any] | None:
@@ -67,22 +64,21 @@ class WebhookChannel:
 
     async def send(self, envelope: Envelope) -> Outcome:
         """POST once; a lost answer is ambiguous from the moment that bytes may have left."""
-        progress = SimpleNamespace(may_have_left=False)
-        _progress.set(progress)
+        on_its_way = Exchange()
+        exchange.set(on_its_way)
         deadline = asyncio.get_running_loop().time() + self._settings.webhook_timeout
-        with watching() as dialled:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    response = await self._post(envelope)
-            except TimeoutError:
-                text = f"no answer within {self._settings.webhook_timeout:g} s"
-                return _lost(AttemptOutcome.TIMEOUT, text, progress.may_have_left)
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                if dialled.only_blocked:
-                    text = f"{dialled.blocked[0]} is a private or special address"
-                    return Outcome.rejected(Reason.ADDRESS_BLOCKED, text)
-                text = masked(_text(error), _confidential(envelope))
-                return _lost(AttemptOutcome.CONNECTION_LOST, text, progress.may_have_left)
+        try:
+            with self._deadlines.within(self._settings.webhook_timeout):
+                response = await self._post(envelope)
+        except TimeoutError:
+            text = f"no answer within {self._settings.webhook_timeout:g} s"
+            return _lost(AttemptOutcome.TIMEOUT, text, on_its_way.may_have_left)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if on_its_way.only_blocked:
+                text = f"{on_its_way.blocked[0]} is a private or special address"
+                return Outcome.rejected(Reason.ADDRESS_BLOCKED, text)
+            text = masked(_text(error), _confidential(envelope))
+            return _lost(AttemptOutcome.CONNECTION_LOST, text, on_its_way.may_have_left)
         if response.status in _DELIVERED and response.content.at_eof():
             response.release()
             return Outcome.delivered(response.status)
@@ -135,7 +131,8 @@ class _Request(aiohttp.ClientRequest):
     """Notes the moment before the first byte is written; aiohttp's tracing tells of more, and costs more."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        _progress.get().may_have_left = True
+        if on_its_way := exchange.get():
+            on_its_way.may_have_left = True
         failpoints.reach(failpoints.REQUEST_LEFT)
         return await super().send(conn)
 
@@ -143,10 +140,10 @@ class _Request(aiohttp.ClientRequest):
 def _body(envelope: Envelope) -> str:
     if envelope.event is not None:
         message = {name: envelope.event[name] for name in ("type", "timestamp", "data")}
-        return _encode(message)
+        return json_text.write(message)
     data = {
-        "notification_id": str(envelope.notification_id) if envelope.notification_id else None,
-        "delivery_id": str(envelope.delivery_id),
+        "notification_id": envelope.notification_id,
+        "delivery_id": envelope.delivery_id,
         "external_id": envelope.external_id,
         "scheduled_for": _instant(envelope.scheduled_for),
         "attempt": envelope.attempt,
@@ -155,7 +152,7 @@ def _body(envelope: Envelope) -> str:
         "data": dict(envelope.data),
     }
     message = {"type": "notification.due", "timestamp": _instant(envelope.sent_at), "data": data}
-    return _encode(message)
+    return json_text.write(message)
 
 
 def _instant(at: datetime) -> str:

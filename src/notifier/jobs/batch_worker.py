@@ -9,7 +9,7 @@ when they end. arq's own worker can share the queue: what it has marked is left 
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from arq.constants import in_progress_key_prefix, job_key_prefix
@@ -17,6 +17,8 @@ from arq.jobs import deserialize_job_raw
 from arq.utils import timestamp_ms
 from arq.worker import Worker
 from redis.exceptions import RedisError
+
+from notifier.deadlines import Deadlines
 
 log = structlog.get_logger(__name__)
 
@@ -32,34 +34,46 @@ RETRY_SECONDS = 1.0
 MARKED = 1000
 """Jobs in the hands of arq's own workers that are looked past."""
 
+MOST = 1000
+"""Jobs in one answer: Lua hands over a few thousand values at once, not more."""
+
 # KEYS: the queue. ARGV: prefix of arq's marks, prefix of payloads, up to which time (ms) jobs are due, how
 # many to take, how many to look at.
 TAKE = """
-local taken = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[3], 'LIMIT', 0, ARGV[5])) do
-  if #taken >= 2 * tonumber(ARGV[4]) then break end
-  if redis.call('EXISTS', ARGV[1] .. id) == 0 then
-    local payload = redis.call('GET', ARGV[2] .. id)
-    redis.call('ZREM', KEYS[1], id)
-    redis.call('DEL', ARGV[2] .. id)
-    if payload then
-      taken[#taken + 1] = id
-      taken[#taken + 1] = payload
-    end
+local most, looked, mine = tonumber(ARGV[4]), 0, {}
+while #mine < most and looked < tonumber(ARGV[5]) do
+  local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[3], 'LIMIT', looked, most)
+  if #ids == 0 then break end
+  local marks = {}
+  for i, id in ipairs(ids) do marks[i] = ARGV[1] .. id end
+  for i, mark in ipairs(redis.call('MGET', unpack(marks))) do
+    if not mark and #mine < most then mine[#mine + 1] = ids[i] end
   end
+  looked = looked + #ids
 end
-return taken
+if #mine == 0 then return {mine, mine} end
+local keys = {}
+for i, id in ipairs(mine) do keys[i] = ARGV[2] .. id end
+local payloads = redis.call('MGET', unpack(keys))
+redis.call('ZREM', KEYS[1], unpack(mine))
+redis.call('DEL', unpack(keys))
+return {mine, payloads}
 """
 
 
 class BatchWorker(Worker):
     """Takes as many jobs as it has free places in one round trip, and outlives a Redis that goes away."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Take what arq's worker takes."""
+        super().__init__(*args, **options)
+        self._deadlines = Deadlines()
+
     async def _poll_iteration(self) -> None:
         """Fill the free places with jobs, then see to the cron."""
         free = self.max_jobs - len(self.tasks)
         if self.allow_pick_jobs and free > 0:
-            taken = await self._take(free)
+            taken = await self._take(min(free, MOST))
             for job_id, payload in taken:
                 self._start(job_id, payload)
             if not taken:
@@ -73,12 +87,13 @@ class BatchWorker(Worker):
         until = str(timestamp_ms()) if self.cron_jobs else "+inf"
         call = self.pool.eval(TAKE, 1, self.queue_name, *names, until, most, most + MARKED)  # type: ignore[arg-type]
         try:
-            taken = await cast(Awaitable[list[bytes]], call)
+            ids, payloads = await cast(Awaitable[list[list[bytes]]], call)
         except RedisError as error:
             log.warning("queue.interrupted", error=repr(error))
             await asyncio.sleep(RETRY_SECONDS)
             return []
-        return [(job_id.decode(), payload) for job_id, payload in zip(taken[::2], taken[1::2], strict=True)]
+        # a payload that is gone was left behind by a queue that lost half of its keys
+        return [(job_id.decode(), payload) for job_id, payload in zip(ids, payloads, strict=True) if payload]
 
     def _start(self, job_id: str, payload: bytes) -> None:
         task = self.tasks[job_id] = self.loop.create_task(self._run(job_id, payload))
@@ -89,7 +104,7 @@ class BatchWorker(Worker):
         try:
             name, args, kwargs, *_ = deserialize_job_raw(payload, deserializer=self.job_deserializer)
             function = self.functions[name]
-            async with asyncio.timeout(function.timeout_s or self.job_timeout_s):
+            with self._deadlines.within(function.timeout_s or self.job_timeout_s):
                 await function.coroutine(self.ctx, *args, **kwargs)
             self.jobs_complete += 1
         except asyncio.CancelledError:

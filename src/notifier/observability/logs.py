@@ -2,8 +2,11 @@
 
 import logging
 import sys
+from typing import Any
 
 import structlog
+
+from notifier import json_text
 
 
 class _Lines(structlog.WriteLogger):
@@ -39,10 +42,15 @@ def configure(*, log_format: str, level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def _json(line: dict[str, Any], **_: Any) -> str:
+    """Return a line as JSON; what is none is shown as Python shows it."""
+    return json_text.write(line, fallback=repr)
+
+
 def _renderers(log_format: str) -> list[structlog.types.Processor]:
     if log_format == "console":
         return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
 
 
 def _formatter(

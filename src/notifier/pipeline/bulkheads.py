@@ -5,9 +5,9 @@ gives it one soon; behind receivers that hang it goes away at once, and its deli
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Hashable
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from notifier.clock import monotonic
 
@@ -22,28 +22,45 @@ class Crowded(Exception):
     """There is no place, and none to be expected soon."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    """Who waits for a place, and since when."""
+
+    place: asyncio.Future[None]
+    since: float
+
+
 @dataclass(slots=True)
 class _Room:
     """The places of one key, and how fast they have come free since they were all taken."""
 
-    free: asyncio.Semaphore
+    free: int
     watch: float
-    users: int = 0
-    waiting: int = 0
+    taken: int = 0
+    waiting: deque[_Waiter] = field(default_factory=deque)
+    timer: asyncio.TimerHandle | None = None
     full_since: float = 0.0
     left: float = 0.0
     last_left: float = 0.0
 
     def fill(self, now: float) -> None:
-        """Begin to watch: the last places are being taken."""
+        """Take a place that is free, and begin to watch: it may be the last one."""
+        self.free -= 1
+        self.taken += 1
         self.full_since = self.last_left = now
         self.left = 0.0
 
     def leave(self, now: float) -> None:
-        """Give a place back."""
+        """Give a place back, to who has waited for the longest time."""
         self.left += 1
         self.last_left = now
-        self.free.release()
+        while self.waiting:
+            place = self.waiting.popleft().place
+            if not place.done():
+                place.set_result(None)
+                return
+        self.free += 1
+        self.taken -= 1
 
     def hangs(self, now: float) -> bool:
         """Tell whether nobody has left for as long as we watch."""
@@ -59,7 +76,14 @@ class _Room:
         if watched > 2 * self.watch:
             # only the last seconds tell the pace: shorten a long count to one of the same pace
             self.full_since, self.left = now - self.watch, self.left * self.watch / watched
-        return (self.waiting + 1) * self.watch / self.left
+        return (len(self.waiting) + 1) * self.watch / self.left
+
+    def send_away(self, now: float) -> None:
+        """Send away who has waited for too long; if nobody leaves, everybody."""
+        while self.waiting and (self.hangs(now) or now - self.waiting[0].since >= PATIENCE * self.watch):
+            place = self.waiting.popleft().place
+            if not place.done():
+                place.set_exception(Crowded())
 
 
 class Bulkheads:
@@ -79,49 +103,44 @@ class Bulkheads:
         """Take a place, and return the room that it is in."""
         room = self._rooms.get(key)
         if room is None:
-            room = self._rooms[key] = _Room(asyncio.Semaphore(self._places), self._watch)
-        room.users += 1
-        try:
-            await self._take(room)
-        except BaseException:
-            self._forget(key, room)
-            raise
+            room = self._rooms[key] = _Room(self._places, self._watch)
+        now = self._clock()
+        if room.free:
+            room.fill(now)
+        elif room.expected_wait(now) > PATIENCE * self._watch:
+            raise Crowded
+        else:
+            await self._wait(key, room, _Waiter(asyncio.get_running_loop().create_future(), now))
         return room
 
     def leave(self, key: Hashable, room: _Room) -> None:
         """Give a place back."""
         room.leave(self._clock())
-        self._forget(key, room)
-
-    def _forget(self, key: Hashable, room: _Room) -> None:
-        room.users -= 1
-        if not room.users:
+        if not room.taken:
             del self._rooms[key]
 
-    async def _take(self, room: _Room) -> None:
-        now = self._clock()
-        if not room.free.locked():
-            room.fill(now)
-            await room.free.acquire()
-        elif room.expected_wait(now) > PATIENCE * self._watch:
-            raise Crowded
-        else:
-            await self._wait(room)
-
-    async def _wait(self, room: _Room) -> None:
-        """Wait, as long as others leave."""
-        room.waiting += 1
+    async def _wait(self, key: Hashable, room: _Room, waiter: _Waiter) -> None:
+        """Wait for a place, as long as others leave."""
+        room.waiting.append(waiter)
+        if room.timer is None:
+            self._watch_over(room)
         try:
-            for _ in range(PATIENCE):
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._watch):
-                        await room.free.acquire()
-                        return
-                if room.hangs(self._clock()):
-                    break
-        finally:
-            room.waiting -= 1
-        raise Crowded
+            await waiter.place
+        except asyncio.CancelledError:
+            place = waiter.place
+            if place.done() and not place.cancelled() and place.exception() is None:
+                # it was given at the same moment
+                self.leave(key, room)
+            raise
+
+    def _watch_over(self, room: _Room) -> None:
+        """Look after those who wait, one timer for all of them, as long as there are any."""
+        room.send_away(self._clock())
+        room.timer = (
+            asyncio.get_running_loop().call_later(self._watch, self._watch_over, room)
+            if room.waiting
+            else None
+        )
 
 
 class _Place:

@@ -18,6 +18,7 @@ from sqlalchemy import Row
 
 from notifier import failpoints, rendering
 from notifier.clock import monotonic
+from notifier.deadlines import Deadlines
 from notifier.domain import schedule
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Trigger
 from notifier.domain.retry import Verdict, decide
@@ -84,6 +85,7 @@ class Deliverer:
     limits: Limits
     projects: Bulkheads = field(default_factory=lambda: Bulkheads(MANY))
     receivers: Bulkheads = field(default_factory=lambda: Bulkheads(MANY))
+    deadlines: Deadlines = field(default_factory=Deadlines)
     count: Callable[[str, str, str, str | None, float], None] = lambda *_: None
     """Told of each attempt: kind, outcome, new status, reason, seconds. A rehearsal's are counted nowhere."""
 
@@ -160,7 +162,7 @@ class Deliverer:
         if age > self.limits.too_old_to_send:
             raise _Overslept
         try:
-            async with asyncio.timeout(self.limits.lease - age):
+            with self.deadlines.within(self.limits.lease - age):
                 return await channel.send(envelope)
         except Exception as error:
             # a bug, so nobody knows how far it got

@@ -7,7 +7,7 @@ the time that one render may take, which runs on the event loop.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache, wraps
+from functools import cached_property, lru_cache, wraps
 from typing import Any, TextIO, cast
 
 from liquid import BoundTemplate, Environment, Node, RenderContext, Token
@@ -25,10 +25,12 @@ from liquid.undefined import UNDEFINED, FalsyStrictUndefined, is_undefined
 from liquid.utils import ReadOnlyChainMap
 
 from notifier.clock import cpu_seconds
+from notifier.rendering import plain
 
 BODY_LIMIT = 256 * 1024
 """Bytes of a rendered body; longer ones are an error."""
 
+PLAIN_LIMIT = BODY_LIMIT // 4  # characters, of up to four bytes
 SOURCE_LIMIT = 64 * 1024
 MARKUP_LIMIT = 8 * 1024
 TAG_LIMIT = 500
@@ -102,9 +104,8 @@ def _check_ranges(node: Node) -> None:
     for expression in node.expressions():
         parts = expression.children() if isinstance(node, ForNode) else [expression]
         for part in parts:
-            if isinstance(node, ForNode) and isinstance(part, RangeLiteral):
-                continue
-            _refuse_ranges(part)
+            if not (isinstance(node, ForNode) and isinstance(part, RangeLiteral)):
+                _refuse_ranges(part)
 
 
 def _refuse_ranges(expression: Expression) -> None:
@@ -150,8 +151,17 @@ class _Context(RenderContext):
 class _Template(BoundTemplate):
     """Renders without what templates that include others need, which are refused here."""
 
+    @cached_property
+    def _plain(self) -> list[plain.Part] | None:
+        return plain.parts(self.nodes)
+
     def render(self, *args: Any, **kwargs: Any) -> str:
-        context = _Context(self, globals=dict(*args, **kwargs))
+        names = dict(*args, **kwargs)
+        text = plain.join(self._plain, names, PLAIN_LIMIT) if self._plain else None
+        return self._interpret(names) if text is None else text
+
+    def _interpret(self, names: dict[str, Any]) -> str:
+        context = _Context(self, globals=names)
         buffer = self._get_buffer()
         for node in self.nodes:
             try:
