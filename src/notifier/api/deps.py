@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from functools import partial
 from typing import Annotated
@@ -18,8 +19,8 @@ from notifier.domain.errors import FieldProblem, InvalidInput
 from notifier.pipeline import settling
 from notifier.runtime import Runtime
 from notifier.services import access
-from notifier.services.context import Context
-from notifier.storage.engine import Session
+from notifier.services.context import Caller, Context
+from notifier.storage.engine import Clock, Session
 
 
 class ApiKey(HTTPBearer):
@@ -55,7 +56,8 @@ class _ReadContext(ApiKey):
     async def __call__(self, request: Request) -> Context:  # type: ignore[override] # FastAPI knows by class
         """Authenticate a caller who only reads."""
         runtime = await get_runtime(request)
-        return await _context(runtime, runtime.database.reading(), await self.read(request), "read")
+        session = runtime.database.reading()
+        return _context(runtime, session, *await _authenticate(session, await self.read(request), "read"))
 
 
 class _WriteContext(ApiKey):
@@ -64,15 +66,24 @@ class _WriteContext(ApiKey):
         self._scope = scope
 
     async def __call__(self, request: Request) -> AsyncIterator[Context]:  # type: ignore[override]
-        """Authenticate a caller in the request's one transaction."""
+        """Authenticate a caller, then open the request's one transaction."""
         runtime = await get_runtime(request)
-        async with runtime.database.transaction() as session:
-            yield await _context(runtime, session, await self.read(request), self._scope)
+        # before, not within: many callers are authenticated at once, and a wrong key costs no transaction
+        door = runtime.database.reading()
+        known = await _authenticate(door, await self.read(request), self._scope)
+        # the request counts as one instant, in SQL too
+        clock = Clock(door.clock.id, known[1])
+        async with runtime.database.following(clock).transaction() as session:
+            yield _context(runtime, session, *known)
 
 
-async def _context(runtime: Runtime, session: Session, key: str | None, scope: str) -> Context:
+async def _authenticate(session: Session, key: str | None, scope: str) -> tuple[Caller, datetime]:
     caller, now = await access.authenticate(session, key)
     access.require(caller, scope)
+    return caller, now
+
+
+def _context(runtime: Runtime, session: Session, caller: Caller, now: datetime) -> Context:
     settle = partial(settling.settle, queue=runtime.queue)
     return Context(session, caller, now, runtime.channels, runtime.queue, runtime.cipher, settle)
 

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, case, func, select, update
+from sqlalchemy import LargeBinary, Row, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from notifier.clock import new_id
 from notifier.storage.engine import Session
+from notifier.storage.lookups import Lookup, keys
 from notifier.storage.paging import Page, fetch_page
 from notifier.storage.tables import api_keys, projects
 
@@ -63,16 +64,21 @@ KEY = (
 )
 
 
-FIND_KEY = (
+WANTED = keys(key_hash=LargeBinary)
+FIND_KEY = Lookup(
     select(
+        WANTED.c.place,
         api_keys.c.project_id,
         api_keys.c.name,
         api_keys.c.scopes,
         projects.c.clock_at,
         func.now().label("now"),
     )
+    .select_from(WANTED)
+    .join(api_keys, api_keys.c.key_hash == WANTED.c.key_hash)
     .join(projects, projects.c.id == api_keys.c.project_id)
-    .where(api_keys.c.key_hash == bindparam("key_hash"), api_keys.c.revoked_at.is_(None))
+    .where(api_keys.c.revoked_at.is_(None)),
+    ("key_hash",),
 )
 
 
@@ -81,7 +87,7 @@ async def find_key(session: Session, key: str) -> Row[Any] | None:
 
     `clock_at` is None for a live project, which goes by the database's `now`.
     """
-    return (await session.execute(FIND_KEY, {"key_hash": hash_key(key)})).one_or_none()
+    return await FIND_KEY(session, hash_key(key))
 
 
 async def add_project(session: Session, values: Mapping[str, Any]) -> Row[Any]:

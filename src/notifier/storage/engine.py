@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,12 +16,15 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from notifier.gathering import Gatherer
 from notifier.storage.failures import hide_values
 from notifier.storage.tables import LIVE
 
 log = structlog.get_logger(__name__)
 
 Hook = Callable[[], Awaitable[object]]
+Find = Callable[["Session", Sequence[Any]], Awaitable[Sequence[Any]]]
+"""Reads what is asked for, all of it with one statement, and answers in order."""
 
 CONNECT_SECONDS = 10
 """More than a resolver waits for an answer that was lost."""
@@ -28,6 +32,9 @@ CONNECT_SECONDS = 10
 COMMAND_SECONDS = 20
 """How long one statement's answer is waited for: more than the server's own limit, which a host that has
 vanished cannot keep."""
+
+MOST_TOGETHER = 100
+"""Things read with one statement."""
 
 CONNECTION_LIMITS = {
     "timezone": "UTC",
@@ -61,6 +68,10 @@ class Session:
     ) -> CursorResult[Any]:
         """Run one statement in the transaction, for many rows if there are many parameters."""
         return await self._connection.execute(statement, parameters)
+
+    async def together(self, find: Find, asked: Any) -> Any:
+        """Return what `find` finds for one thing; a session that only reads asks for what others want too."""
+        return (await find(self, [asked]))[0]
 
     async def ping(self) -> None:
         """Show the server that the transaction is in use."""
@@ -105,6 +116,7 @@ class Database:
         )
         event.listen(self.engine.sync_engine, "handle_error", hide_values)
         event.listen(self.engine.sync_engine, "checkout", _check_open)
+        self._gatherers: dict[Find, Gatherer[Any, Any]] = {}
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
@@ -130,6 +142,16 @@ class Database:
     def reading(self) -> "Session":
         """Return a session for reads, each a transaction by itself; no connection is held in between."""
         return _ReadSession(self)
+
+    def gathered(self, find: Find) -> Gatherer[Any, Any]:
+        """Return what asks `find` for all that is wanted in one turn of the event loop, or while it is busy.
+
+        Nothing waits while there is nothing to wait for, and each answer is read after it was asked for.
+        """
+        if find not in self._gatherers:
+            work = partial(find, self.reading())
+            self._gatherers[find] = Gatherer(work, window=0, most=MOST_TOGETHER)
+        return self._gatherers[find]
 
     def following(self, clock: Clock) -> "Database":
         """Return the same database, its transactions following another clock."""
@@ -157,6 +179,12 @@ class _ReadSession(Session):
         """Run one statement; its rows are all there when it returns."""
         async with self._database.statement() as session:
             return await session.execute(statement, parameters)
+
+    async def together(self, find: Find, asked: Any) -> Any:
+        """Return what is asked for, read together with what others ask for; by a clock of its own, alone."""
+        if self.clock.now is not None:
+            return await super().together(find, asked)
+        return await self._database.gathered(find)(asked)
 
     async def follow(self, clock: Clock) -> None:
         """Have each statement follow this clock, in a transaction of its own."""

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
+    Uuid,
     bindparam,
     cast,
     delete,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from notifier.storage.engine import Session
+from notifier.storage.lookups import Lookup, keys
 from notifier.storage.paging import Page, fetch_page
 from notifier.storage.tables import (
     clock_now,
@@ -87,17 +89,25 @@ def _exceptions_of_row() -> ColumnElement[Any]:
 
 
 # Made once: to make them anew for each request takes longer than to run them.
-SELECT = select(notifications, _destinations_of_row(), _exceptions_of_row()).where(
-    ALIVE, notifications.c.project_id == bindparam("of_project")
+SHOWN = (notifications, _destinations_of_row(), _exceptions_of_row())
+SELECT = select(*SHOWN).where(ALIVE, notifications.c.project_id == bindparam("of_project"))
+WANTED = keys(project_id=Uuid, id=Uuid)
+GET = Lookup(
+    select(*SHOWN, WANTED.c.place)
+    .select_from(WANTED)
+    .join(
+        notifications,
+        (notifications.c.project_id == WANTED.c.project_id) & (notifications.c.id == WANTED.c.id),
+    )
+    .where(ALIVE),
+    ("project_id", "id"),
 )
-GET = SELECT.where(notifications.c.id == bindparam("wanted"))
 GET_BY_EXTERNAL_ID = SELECT.where(notifications.c.external_id == bindparam("wanted"))
 
 
 async def get(session: Session, project_id: UUID, notification_id: UUID) -> Row[Any] | None:
     """Return one notification of the project with its destinations and the exceptions of coming slots."""
-    wanted = {"of_project": project_id, "wanted": notification_id}
-    return (await session.execute(GET, wanted)).one_or_none()
+    return await GET(session, project_id, notification_id)
 
 
 async def get_by_external_id(session: Session, project_id: UUID, external_id: str) -> Row[Any] | None:

@@ -1,0 +1,40 @@
+"""Rows found by a key: what many requests ask for at the same moment is read by one statement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Select, TableValuedAlias, bindparam, column, func
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import TypeEngine
+
+from notifier.storage.engine import Session
+
+Key = tuple[Any, ...]
+
+
+def keys(**parts: type[TypeEngine[Any]]) -> TableValuedAlias:
+    """Return the keys that are asked for as a table: the columns of their parts, and the `place` of each."""
+    lists = (bindparam(name, type_=ARRAY(kind)) for name, kind in parts.items())
+    columns = (column(name, kind) for name, kind in parts.items())
+    asked = func.unnest(*lists).table_valued(*columns, with_ordinality="place", name="asked")
+    return asked.render_derived()
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A statement that reads the rows of `keys`, each with its `place`, at most one for a key."""
+
+    statement: Select[Any]
+    parts: tuple[str, ...]
+
+    async def __call__(self, session: Session, *key: Any) -> Row[Any] | None:
+        """Return the row of a key, if there is one."""
+        found: Row[Any] | None = await session.together(self._rows, key)
+        return found
+
+    async def _rows(self, session: Session, asked: Sequence[Key]) -> list[Row[Any] | None]:
+        """Return the row of each key, None where there is none."""
+        lists = dict(zip(self.parts, map(list, zip(*asked, strict=True)), strict=True))
+        found = {row.place: row for row in await session.execute(self.statement, lists)}
+        return [found.get(place) for place, _ in enumerate(asked, start=1)]
