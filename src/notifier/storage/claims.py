@@ -6,56 +6,68 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Float, Integer, Row, Text, TextClause, Uuid, bindparam, text
+from sqlalchemy.types import TypeEngine
 
 from notifier.domain.delivery import Outcome
 from notifier.domain.retry import Verdict
+from notifier.storage.arrays import unnest
 from notifier.storage.engine import Session
 from notifier.storage.health import FEEL
 
-# 1. take the rows that nobody else has; 2. write the attempts; 3. read all that the sends need. The rows are
-# locked in one order, so that two workers never wait for each other in a circle; and waited for, because a
-# job that passed over a row that is locked for a moment would be gone.
-CLAIM = text("""
+# 1. take the rows that nobody else has; 2. write the attempts; 3. return all that the sends need. The rows
+# are locked in one order, so that two workers never wait for each other in a circle; and waited for, because
+# a job that passed over a row that is locked for a moment would be gone. They are found by their keys before
+# anything is joined, or each would meet all destinations of its project.
+CLAIM = text(f"""
 WITH wanted AS MATERIALIZED (
-  SELECT d.project_id, d.id, w.token
-  FROM unnest(:project_ids, :ids, :tokens) AS w (project_id, id, token)
-  JOIN deliveries AS d ON d.project_id = w.project_id AND d.id = w.id
-  JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
-  LEFT JOIN notifications AS n ON n.project_id = d.project_id AND n.id = d.notification_id
-  WHERE d.clock = :clock AND d.status IN ('pending', 'retrying')
-    AND n.deleted_at IS NULL AND t.deleted_at IS NULL AND t.blocked_at IS NULL
-    AND d.next_attempt_at <= clock_now() AND (d.expires_at IS NULL OR clock_now() < d.expires_at)
-  ORDER BY d.project_id, d.id
-  FOR UPDATE OF d
+  SELECT d.*, w.token
+  FROM (
+    SELECT * FROM {unnest(("project_ids", "ids", "tokens"))} AS w (project_id, id, token)
+    ORDER BY project_id, id
+  ) AS w CROSS JOIN LATERAL (
+    SELECT project_id, id, notification_id, revision, destination_id, exception_id, event
+    FROM deliveries AS d
+    WHERE d.project_id = w.project_id AND d.id = w.id
+      AND d.clock = :clock AND d.status IN ('pending', 'retrying')
+      AND d.next_attempt_at <= clock_now() AND (d.expires_at IS NULL OR clock_now() < d.expires_at)
+    LIMIT 1
+    FOR UPDATE
+  ) AS d
+), ready AS MATERIALIZED (
+  SELECT wanted.project_id, wanted.id, wanted.token,
+    coalesce(x.title, r.title) AS title, coalesce(x.body, r.body) AS body, r.data, r.schedule,
+    n.external_id, n.title AS newest_title,
+    t.kind, t.name AS destination_name, t.config, t.sealed_config, t.secrets, t.retry_schedule, t.on_unknown
+  FROM wanted
+  JOIN destinations AS t ON t.project_id = wanted.project_id AND t.id = wanted.destination_id
+  LEFT JOIN notifications AS n ON n.project_id = wanted.project_id
+    AND n.id = coalesce(wanted.notification_id, (wanted.event->'data'->>'notification_id')::uuid)
+  LEFT JOIN notification_revisions AS r ON r.project_id = wanted.project_id
+    AND r.notification_id = wanted.notification_id AND r.revision = wanted.revision
+  LEFT JOIN notification_exceptions AS x ON x.project_id = wanted.project_id AND x.id = wanted.exception_id
+  WHERE t.deleted_at IS NULL AND t.blocked_at IS NULL
+    AND (wanted.notification_id IS NULL OR n.deleted_at IS NULL)
 ), claimed AS (
   UPDATE deliveries AS d
   SET status = 'sending', attempts_made = attempts_made + 1, next_attempt_at = NULL,
-      lease_token = wanted.token, lease_expires_at = clock_now() + make_interval(secs => :lease),
+      lease_token = ready.token, lease_expires_at = clock_now() + make_interval(secs => :lease),
       first_attempt_at = coalesce(first_attempt_at, clock_now()),
       watched = d.project_id IN (
         SELECT s.project_id FROM event_subscriptions AS s WHERE 'delivery.delivered' = ANY (s.types)
       )
-  FROM wanted
-  WHERE d.project_id = wanted.project_id AND d.id = wanted.id
-  RETURNING d.*
+  FROM ready
+  WHERE d.project_id = ready.project_id AND d.id = ready.id
+  RETURNING
+    d.project_id, d.id, d.notification_id, d.destination_id, d.trigger, d.scheduled_for, d.expires_at,
+    d.message_id, d.attempts_made, d.lease_token, d.first_attempt_at, clock_now() AS claimed_at, d.event,
+    ready.title, ready.body, ready.data, ready.schedule::text AS schedule, ready.external_id,
+    ready.newest_title, ready.kind, ready.destination_name, ready.config, ready.sealed_config,
+    ready.secrets, ready.retry_schedule, ready.on_unknown
 ), attempt AS (
   INSERT INTO attempts (project_id, delivery_id, number, started_at)
-  SELECT project_id, id, attempts_made, clock_now() FROM claimed
+  SELECT project_id, id, attempts_made, claimed_at FROM claimed
 )
-SELECT
-  claimed.project_id, claimed.id, claimed.notification_id, claimed.destination_id, claimed.trigger,
-  claimed.scheduled_for, claimed.expires_at, claimed.message_id, claimed.attempts_made,
-  claimed.lease_token, claimed.first_attempt_at, clock_now() AS claimed_at, claimed.event,
-  coalesce(x.title, r.title) AS title, coalesce(x.body, r.body) AS body, r.data, r.schedule::text AS schedule,
-  n.external_id, n.title AS newest_title,
-  d.kind, d.name AS destination_name, d.config, d.sealed_config, d.secrets, d.retry_schedule, d.on_unknown
-FROM claimed
-JOIN destinations AS d ON d.project_id = claimed.project_id AND d.id = claimed.destination_id
-LEFT JOIN notifications AS n ON n.project_id = claimed.project_id
-  AND n.id = coalesce(claimed.notification_id, (claimed.event->'data'->>'notification_id')::uuid)
-LEFT JOIN notification_revisions AS r ON r.project_id = claimed.project_id
-  AND r.notification_id = claimed.notification_id AND r.revision = claimed.revision
-LEFT JOIN notification_exceptions AS x ON x.project_id = claimed.project_id AND x.id = claimed.exception_id
+SELECT * FROM claimed
 """).bindparams(
     bindparam("project_ids", type_=ARRAY(Uuid)),
     bindparam("ids", type_=ARRAY(Uuid)),
@@ -66,7 +78,10 @@ LEFT JOIN notification_exceptions AS x ON x.project_id = claimed.project_id AND 
 # planned since, or the schedule is another by now. All this reads the locked row, so of two destinations
 # the later one counts; `greatest`, because the later one may be the first to write.
 MOVES = """won.trigger = 'schedule' AND n.drift_seconds IS NOT NULL AND n.next_due_at IS NOT NULL
-  AND n.last_slot_at = won.scheduled_for AND n.schedule = won.schedule"""
+  AND n.last_slot_at = won.scheduled_for AND (n.revision = won.revision OR n.schedule = (
+    SELECT r.schedule FROM notification_revisions AS r WHERE r.project_id = won.project_id
+      AND r.notification_id = won.notification_id AND r.revision = won.revision
+  ))"""
 NEXT_DUE = """greatest(n.anchor_at, won.finished_at) + make_interval(secs => n.drift_seconds)"""
 END = "(n.schedule->>'end_at')::timestamptz"
 
@@ -77,6 +92,21 @@ FORBIDS_RETRY = """CASE WHEN n.deleted_at IS NOT NULL THEN 'notification_deleted
 """Why a delivery is not tried again, though its outcome would allow it: things changed while it was sent."""
 
 
+OUTCOME_COLUMNS: dict[str, type[TypeEngine[Any]]] = {
+    "project_ids": Uuid,
+    "ids": Uuid,
+    "tokens": Uuid,
+    "numbers": Integer,
+    "outcomes": Text,
+    "status_codes": Integer,
+    "errors": Text,
+    "durations": Integer,
+    "statuses": Text,
+    "reasons": Text,
+    "waits": Float,
+}
+
+
 def _outcomes(fence: str) -> TextClause:
     """Return the statement that writes many outcomes to rows that pass the fence, and answers with their ids.
 
@@ -85,19 +115,18 @@ def _outcomes(fence: str) -> TextClause:
     """
     statement = text(f"""
 WITH given AS (
-  SELECT * FROM unnest(
-    :project_ids, :ids, :tokens, :numbers, :outcomes, :status_codes, :errors, :durations, :statuses, :reasons,
-    :waits
-  ) AS given (
+  SELECT * FROM {unnest(OUTCOME_COLUMNS)} AS given (
     project_id, id, token, number, outcome, status_code, error, duration_ms, verdict, verdict_reason, wait
   )
-), ended AS (
-  SELECT given.*, t.failing_since, t.failed_deliveries AS counted,
-    CASE WHEN verdict = 'retrying' THEN {FORBIDS_RETRY} END AS instead
+), ended AS MATERIALIZED (
+  SELECT given.*, CASE WHEN verdict = 'retrying' THEN (
+    SELECT {FORBIDS_RETRY}
+    FROM deliveries AS d
+    JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
+    LEFT JOIN notifications AS n ON n.project_id = d.project_id AND n.id = d.notification_id
+    WHERE d.project_id = given.project_id AND d.id = given.id
+  ) END AS instead
   FROM given
-  JOIN deliveries AS d ON d.project_id = given.project_id AND d.id = given.id
-  JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
-  LEFT JOIN notifications AS n ON n.project_id = d.project_id AND n.id = d.notification_id
 ), done AS (
   UPDATE deliveries AS d
   SET status = CASE WHEN instead IS NULL THEN verdict
@@ -112,24 +141,23 @@ WITH given AS (
   WHERE d.project_id = ended.project_id AND d.id = ended.id AND {fence}
   RETURNING d.project_id, d.id, d.notification_id, d.revision, d.trigger, d.scheduled_for, d.status,
     d.finished_at, d.destination_id, ended.number, ended.outcome, ended.status_code, ended.error,
-    ended.duration_ms, ended.verdict_reason, ended.failing_since, ended.counted
+    ended.duration_ms, ended.verdict_reason
 ), attempt AS (
   UPDATE attempts AS a
   SET outcome = done.outcome, status_code = done.status_code, error = done.error,
       duration_ms = done.duration_ms
   FROM done
   WHERE a.project_id = done.project_id AND a.delivery_id = done.id AND a.number = done.number
-), won AS MATERIALIZED (
-  SELECT DISTINCT ON (done.project_id, done.notification_id)
-    done.project_id, done.notification_id, done.trigger, done.scheduled_for, done.finished_at, r.schedule
+), arrived AS (
+  SELECT DISTINCT ON (project_id, notification_id)
+    project_id, notification_id, revision, trigger, scheduled_for, finished_at
   FROM done
-  JOIN notification_revisions AS r ON r.project_id = done.project_id
-    AND r.notification_id = done.notification_id AND r.revision = done.revision
-  WHERE done.status = 'delivered'
-  ORDER BY done.project_id, done.notification_id, done.trigger = 'schedule' DESC, done.scheduled_for DESC
-), locked AS MATERIALIZED (
-  SELECT n.project_id, n.id
-  FROM won JOIN notifications AS n ON n.project_id = won.project_id AND n.id = won.notification_id
+  WHERE status = 'delivered' AND notification_id IS NOT NULL
+  ORDER BY project_id, notification_id, trigger = 'schedule' DESC, scheduled_for DESC
+), won AS MATERIALIZED (
+  SELECT arrived.*
+  FROM arrived
+  JOIN notifications AS n ON n.project_id = arrived.project_id AND n.id = arrived.notification_id
   ORDER BY n.project_id, n.id
   FOR NO KEY UPDATE OF n
 ), clock AS (
@@ -139,15 +167,12 @@ WITH given AS (
       next_due_at = CASE WHEN {MOVES}
         THEN CASE WHEN {END} IS NULL OR {NEXT_DUE} <= {END} THEN {NEXT_DUE} END ELSE n.next_due_at END,
       completed_at = CASE WHEN {MOVES} AND {NEXT_DUE} > {END} THEN clock_now() ELSE n.completed_at END
-  FROM won JOIN locked ON locked.project_id = won.project_id AND locked.id = won.notification_id
-  WHERE n.project_id = locked.project_id AND n.id = locked.id
+  FROM won
+  WHERE n.project_id = won.project_id AND n.id = won.notification_id
 ), {FEEL}
 SELECT id FROM done
 """)
-    types = {"project_ids": Uuid, "ids": Uuid, "tokens": Uuid, "waits": Float}
-    types |= dict.fromkeys(("numbers", "status_codes", "durations"), Integer)
-    types |= dict.fromkeys(("outcomes", "errors", "statuses", "reasons"), Text)
-    return statement.bindparams(*(bindparam(name, type_=ARRAY(of)) for name, of in types.items()))
+    return statement.bindparams(*(bindparam(name, type_=ARRAY(of)) for name, of in OUTCOME_COLUMNS.items()))
 
 
 FINISH = _outcomes("d.status = 'sending' AND d.lease_token = ended.token")

@@ -20,7 +20,7 @@ FAULT = """(done.outcome IN ('failed', 'timeout', 'connection_lost')
     OR done.verdict_reason IN ('recipient_rejected', 'address_blocked'))"""
 
 FEEL = f"""felt AS (
-  SELECT project_id, destination_id, bool_or(failing_since IS NOT NULL) AS ill, max(counted) AS counted,
+  SELECT project_id, destination_id,
     bool_or(outcome = 'delivered') AS well, bool_or({FAULT}) AS fails,
     count(*) FILTER (WHERE {FAULT} AND number = 1) AS lost
   FROM done
@@ -28,8 +28,9 @@ FEEL = f"""felt AS (
 ), changed AS MATERIALIZED (
   SELECT t.project_id, t.id, felt.well, felt.lost
   FROM felt JOIN destinations AS t ON t.project_id = felt.project_id AND t.id = felt.destination_id
-  WHERE t.blocked_at IS NULL AND CASE WHEN felt.well THEN felt.ill
-    ELSE felt.fails AND (NOT felt.ill OR (felt.lost > 0 AND felt.counted < {ENOUGH_DELIVERIES})) END
+  WHERE t.blocked_at IS NULL AND CASE WHEN felt.well THEN t.failing_since IS NOT NULL
+    ELSE felt.fails
+      AND (t.failing_since IS NULL OR (felt.lost > 0 AND t.failed_deliveries < {ENOUGH_DELIVERIES})) END
   ORDER BY t.project_id, t.id
   FOR NO KEY UPDATE OF t
 ), health AS (

@@ -9,10 +9,14 @@ from uuid import UUID
 from sqlalchemy import ARRAY, DateTime, Integer, Row, Text, Uuid, bindparam, select, text
 
 from notifier.domain.delivery import Status
+from notifier.storage.arrays import unnest
 from notifier.storage.engine import Session
 from notifier.storage.tables import clock_now
 
 ROWS_A_STATEMENT = 5000
+
+KEYS = ("project_ids", "ids")
+MOVED = ("project_ids", "ids", "revisions", "last_slot_ats", "next_due_ats", "sents")
 
 TAKE_DUE = text("""
 WITH due AS MATERIALIZED (
@@ -27,17 +31,17 @@ SELECT due.*, clock_now() AS now FROM due
 """)
 
 # A statement of its own: what it sees is newer than the locks, so it fits the revisions just read.
-DESTINATIONS = text("""
+DESTINATIONS = text(f"""
 SELECT project_id, notification_id, array_agg(destination_id ORDER BY position) AS ids
 FROM notification_destinations
-WHERE (project_id, notification_id) IN (SELECT * FROM unnest(:project_ids, :ids))
+WHERE (project_id, notification_id) IN (SELECT * FROM {unnest(KEYS)})
 GROUP BY project_id, notification_id
 """).bindparams(bindparam("project_ids", type_=ARRAY(Uuid)), bindparam("ids", type_=ARRAY(Uuid)))
 
-EXCEPTIONS = text("""
+EXCEPTIONS = text(f"""
 SELECT project_id, notification_id, id, slot_at, action, planned_at
 FROM notification_exceptions
-WHERE (project_id, notification_id) IN (SELECT * FROM unnest(:project_ids, :ids)) AND deleted_at IS NULL
+WHERE (project_id, notification_id) IN (SELECT * FROM {unnest(KEYS)}) AND deleted_at IS NULL
 """).bindparams(bindparam("project_ids", type_=ARRAY(Uuid)), bindparam("ids", type_=ARRAY(Uuid)))
 
 # Slots that a user moved to another instant are planned by themselves; the rule goes its own way, and
@@ -101,13 +105,13 @@ RETURNING project_id, id, status
     bindparam("exception_ids", type_=ARRAY(Uuid)),
 )
 
-MOVE_ON = text("""
+MOVE_ON = text(f"""
 UPDATE notifications AS n
 SET last_slot_at = moved.last_slot_at,
     next_due_at = moved.next_due_at,
     slots_sent = n.slots_sent + moved.sent,
     completed_at = CASE WHEN moved.next_due_at IS NULL THEN clock_now() END
-FROM unnest(:project_ids, :ids, :revisions, :last_slot_ats, :next_due_ats, :sents)
+FROM {unnest(MOVED)}
   AS moved (project_id, id, revision, last_slot_at, next_due_at, sent)
 WHERE n.project_id = moved.project_id AND n.id = moved.id AND n.revision = moved.revision
 """).bindparams(
