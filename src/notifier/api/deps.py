@@ -66,15 +66,14 @@ class _WriteContext(ApiKey):
         self._scope = scope
 
     async def __call__(self, request: Request) -> AsyncIterator[Context]:  # type: ignore[override]
-        """Authenticate a caller, then open the request's one transaction."""
+        """Authenticate a caller, and give the request its one transaction."""
         runtime = await get_runtime(request)
         # before, not within: many callers are authenticated at once, and a wrong key costs no transaction
         door = runtime.database.reading()
-        known = await _authenticate(door, await self.read(request), self._scope)
+        caller, now = await _authenticate(door, await self.read(request), self._scope)
         # the request counts as one instant, in SQL too
-        clock = Clock(door.clock.id, known[1])
-        async with runtime.database.following(clock).transaction() as session:
-            yield _context(runtime, session, *known)
+        async with runtime.database.deferred(Clock(door.clock.id, now)) as session:
+            yield _context(runtime, session, caller, now)
 
 
 async def _authenticate(session: Session, key: str | None, scope: str) -> tuple[Caller, datetime]:

@@ -115,10 +115,10 @@ def check_content(ctx: Context, content: Mapping[str, Any], rule: Schedule) -> N
 async def store(ctx: Context, prepared: Sequence[Prepared], directory: Directory) -> dict[UUID, Row[Any]]:
     """Store notifications whose destinations are all in `directory`; return them by id.
 
-    One whose external id is taken is left out.
+    One whose external id is taken is left out; all are if a destination is gone.
     """
     rows = [_row(one, directory) for one in prepared]
-    return await additions.add(ctx.session, ctx.project_id, rows, changed_by=ctx.caller.name)
+    return await additions.add(ctx.session, ctx.project_id, rows, now=ctx.now, changed_by=ctx.caller.name)
 
 
 def _row(one: Prepared, directory: Directory) -> dict[str, Any]:
@@ -133,6 +133,20 @@ async def create(ctx: Context, draft: Mapping[str, Any], directory: Directory | 
     `directory` may give its destinations. Raises InvalidInput.
     """
     prepared = Preparation(ctx)(draft)
-    known = directory or await recipients.resolve(ctx, prepared.items)
-    row = (await store(ctx, [prepared], known)).get(prepared.id)
-    return None if row is None else prepared.saved(row, known)
+    if directory is None and (saved := await _create_at_once(ctx, prepared)):
+        return saved
+    return await _create(ctx, prepared, directory or await recipients.resolve(ctx, prepared.items))
+
+
+async def _create_at_once(ctx: Context, prepared: Prepared) -> Saved | None:
+    """Store a notification whose destinations are all there, as most are: nothing is locked in advance.
+
+    None if it is not stored: something is wrong or missing, or a destination was deleted just now.
+    """
+    directory = await recipients.peek(ctx, prepared.items)
+    return await _create(ctx, prepared, directory) if directory.knows(prepared.items) else None
+
+
+async def _create(ctx: Context, prepared: Prepared, directory: Directory) -> Saved | None:
+    row = (await store(ctx, [prepared], directory)).get(prepared.id)
+    return None if row is None else prepared.saved(row, directory)

@@ -69,6 +69,11 @@ class Directory:
             item = InvalidInput.at("", "unknown_destination", detail)
         return item.under(f"/to/{place}").problems if isinstance(item, InvalidInput) else []
 
+    def knows(self, items: Sequence[Item]) -> bool:
+        """Say whether all items name destinations that are there."""
+        wrong = any(self._problems(place, item) for place, item in enumerate(items))
+        return not wrong and not self.missing(items)
+
     def missing(self, items: Iterable[Item]) -> dict[str, Target]:
         """Return the addresses, by fingerprint, for which there is no destination yet."""
         targets = (item for item in items if isinstance(item, Target))
@@ -98,15 +103,29 @@ async def resolve(ctx: Context, items: Sequence[Item]) -> Directory:
     return directory
 
 
-async def look_up(ctx: Context, items: Sequence[Item]) -> Directory:
-    """Return what is stored of the destinations that `items` name."""
+async def look_up(ctx: Context, items: Iterable[Item]) -> Directory:
+    """Return what is stored of the destinations that `items` name, locked until the commit."""
     directory = Directory()
-    ids = {item for item in items if isinstance(item, UUID)}
-    prints = {item.fingerprint for item in items if isinstance(item, Target)}
-    if ids or prints:
-        found = await recipients.find(ctx.session, ctx.project_id, ids=ids, fingerprints=prints)
+    ids, fingerprints = _named(items)
+    if ids or fingerprints:
+        found = await recipients.find(ctx.session, ctx.project_id, ids=ids, fingerprints=fingerprints)
         directory.add(found)
     return directory
+
+
+async def peek(ctx: Context, items: Iterable[Item]) -> Directory:
+    """Return what is stored just now of the destinations that `items` name; none of them is locked."""
+    directory = Directory()
+    ids, fingerprints = _named(items)
+    directory.add(await recipients.peek(ctx.session, ctx.project_id, ids=ids, fingerprints=fingerprints))
+    return directory
+
+
+def _named(items: Iterable[Item]) -> tuple[set[UUID], set[str]]:
+    """Return the ids and the fingerprints among `items`."""
+    every = list(items)
+    ids = {item for item in every if isinstance(item, UUID)}
+    return ids, {item.fingerprint for item in every if isinstance(item, Target)}
 
 
 async def make_missing(ctx: Context, directory: Directory, items: Iterable[Item]) -> None:

@@ -1,7 +1,8 @@
 """Connections and transactions. The only place that commits."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,9 +70,13 @@ class Session:
         """Run one statement in the transaction, for many rows if there are many parameters."""
         return await self._connection.execute(statement, parameters)
 
-    async def together(self, find: Find, asked: Any) -> Any:
-        """Return what `find` finds for one thing; a session that only reads asks for what others want too."""
-        return (await find(self, [asked]))[0]
+    async def alone(self, statement: Executable, parameters: Mapping[str, Any]) -> CursorResult[Any]:
+        """Run one statement that is all there is to do: a transaction by itself, unless one is open."""
+        return await self.execute(statement, parameters)
+
+    async def together(self, find: Find, asked: Sequence[Any]) -> Sequence[Any]:
+        """Return what `find` finds; outside of a transaction others ask with the same statement."""
+        return await find(self, asked)
 
     async def ping(self) -> None:
         """Show the server that the transaction is in use."""
@@ -130,6 +135,14 @@ class Database:
         await session.run_hooks()
 
     @asynccontextmanager
+    async def deferred(self, clock: Clock) -> AsyncIterator[Session]:
+        """Yield a session whose transaction, which follows `clock`, opens when it is needed."""
+        async with AsyncExitStack() as stack:
+            session = _DeferredSession(self, clock, stack)
+            yield session
+        await session.run_hooks()
+
+    @asynccontextmanager
     async def statement(self) -> AsyncIterator[Session]:
         """Yield a session for one statement, a transaction by itself: one round trip, not three."""
         if self.clock.now is not None:
@@ -180,11 +193,12 @@ class _ReadSession(Session):
         async with self._database.statement() as session:
             return await session.execute(statement, parameters)
 
-    async def together(self, find: Find, asked: Any) -> Any:
+    async def together(self, find: Find, asked: Sequence[Any]) -> Sequence[Any]:
         """Return what is asked for, read together with what others ask for; by a clock of its own, alone."""
         if self.clock.now is not None:
-            return await super().together(find, asked)
-        return await self._database.gathered(find)(asked)
+            return await find(self, asked)
+        ask = self._database.gathered(find)
+        return [await ask(asked[0])] if len(asked) == 1 else await asyncio.gather(*map(ask, asked))
 
     async def follow(self, clock: Clock) -> None:
         """Have each statement follow this clock, in a transaction of its own."""
@@ -194,6 +208,49 @@ class _ReadSession(Session):
     def after_commit(self, hook: Hook) -> None:  # noqa: ARG002
         """Refuse: what reads has nothing to commit."""
         raise TypeError("a session that reads commits nothing")
+
+
+class _DeferredSession(Session):
+    """A transaction that opens with the first statement that needs one: BEGIN and COMMIT cost a turn each."""
+
+    def __init__(self, database: Database, clock: Clock, stack: AsyncExitStack) -> None:
+        self._database = database
+        self.clock = clock
+        self._stack = stack
+        self._opened: Session | None = None
+        self._hooks = []
+
+    @property
+    def _bound(self) -> bool:
+        """Whether statements have to run in the transaction: once it is open, or for the clock it follows."""
+        return self._opened is not None or self.clock.id != LIVE
+
+    async def execute(
+        self,
+        statement: Executable,
+        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    ) -> CursorResult[Any]:
+        """Run one statement in the transaction; the first one opens it."""
+        if self._opened is None:
+            opening = self._database.following(self.clock).transaction()
+            self._opened = await self._stack.enter_async_context(opening)
+        return await self._opened.execute(statement, parameters)
+
+    async def alone(self, statement: Executable, parameters: Mapping[str, Any]) -> CursorResult[Any]:
+        """Run one statement, committed with it unless a transaction is open."""
+        if self._bound:
+            return await self.execute(statement, parameters)
+        async with self._database.statement() as session:
+            return await session.execute(statement, parameters)
+
+    async def together(self, find: Find, asked: Sequence[Any]) -> Sequence[Any]:
+        """Return what is asked for; together with what others ask for, unless a transaction is open."""
+        return await (find(self, asked) if self._bound else self._database.reading().together(find, asked))
+
+    async def ping(self) -> None:
+        """Show the server that the transaction is in use, if there is one."""
+        if self._opened is not None:
+            await super().ping()
 
 
 def _check_open(connection: Any, _record: object, _proxy: object) -> None:

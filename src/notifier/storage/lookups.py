@@ -23,18 +23,23 @@ def keys(**parts: type[TypeEngine[Any]]) -> TableValuedAlias:
 
 @dataclass(frozen=True)
 class Lookup:
-    """A statement that reads the rows of `keys`, each with its `place`, at most one for a key."""
+    """A statement that reads the rows of `keys`, each with its `place`; the first of a key counts."""
 
     statement: Select[Any]
     parts: tuple[str, ...]
 
     async def __call__(self, session: Session, *key: Any) -> Row[Any] | None:
         """Return the row of a key, if there is one."""
-        found: Row[Any] | None = await session.together(self._rows, key)
-        return found
+        return (await self.many(session, [key]))[0]
+
+    async def many(self, session: Session, keys: Sequence[Key]) -> Sequence[Row[Any] | None]:
+        """Return the row of each key."""
+        return await session.together(self._rows, keys) if keys else []
 
     async def _rows(self, session: Session, asked: Sequence[Key]) -> list[Row[Any] | None]:
         """Return the row of each key, None where there is none."""
         lists = dict(zip(self.parts, map(list, zip(*asked, strict=True)), strict=True))
-        found = {row.place: row for row in await session.execute(self.statement, lists)}
+        found: dict[int, Row[Any]] = {}
+        for row in await session.execute(self.statement, lists):
+            found.setdefault(row.place, row)
         return [found.get(place) for place, _ in enumerate(asked, start=1)]
