@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from notifier import failpoints
 from notifier.__main__ import main
+from tests.faults.pace import keep_pace
 
 BYTES_ON_THE_WAY_SECONDS = 0.01
 """The place stands just before the request's bytes are written; receivers take longer to answer."""
@@ -46,6 +47,7 @@ def run() -> None:
     parser.add_argument("--kill-at", required=True, choices=failpoints.NAMES)
     parser.add_argument("--nth", type=int, default=1)
     given = parser.parse_args()
+    keep_pace()
     failpoints.arm(killer(given.kill_at, given.nth))
     sys.argv = ["notifier", given.role]
     main()

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.result import Result
-from tests.faults.stage import open_stage
+from tests.faults.stage import RING_PATIENCE, open_stage
 
 Act = Callable[..., Awaitable[None]]
 Form = Mapping[str, Any]
 
 FULL_LEASE = 30.0
 QUICK_LEASE = 8.0
-RING_PATIENCE = 30.0
-"""Seconds after which a ring that was lost is rung again."""
 SPARE = 15.0
 SWEEP = 60.0
 

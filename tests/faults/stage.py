@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +13,8 @@ from random import Random
 from notifier.clock import monotonic
 from notifier.domain.delivery import TERMINAL, Status, message_id
 from notifier.embedded.child import Child, Command
+from notifier.storage.migrations import upgrade
+from tests.faults import pace
 from tests.faults.host_clock import HostClock
 from tests.faults.oracle import compare
 from tests.faults.receiver import ROOT, Receiver, start_server
@@ -28,6 +30,9 @@ AT_ONCE = 20
 
 SMALL = 4 * AT_ONCE
 """A worker's places for that: it gives no receiver more than a quarter of them."""
+
+RING_PATIENCE = 30.0
+"""Seconds after which a ring that was lost is rung again."""
 
 DRAIN_SECONDS = 240.0
 PROGRESS_SECONDS = 120.0
@@ -48,11 +53,13 @@ class Stage:
         roles: Roles,
         receiver: Receiver,
         random: Random,
+        pace: Mapping[str, str],
     ) -> None:
         self.house = house
         self.postgres, self.valkey = servers
         self.receiver = receiver
         self.random = random
+        self._pace = pace
         self._roles = roles
         self._children: dict[str, Child] = {}
         self._due: set[str] = set()
@@ -91,10 +98,10 @@ class Stage:
 
         With `clock` it runs on a host whose clock that is.
         """
-        env = {**self._roles.environment(**settings), **(clock.environment if clock else {})}
+        env = {**self._roles.environment(**settings), **(clock.environment if clock else {}), **self._pace}
         armed = ("tests.faults.armed", role, "--kill-at", at[0], "--nth", str(at[1])) if at else ()
         stepped = ("tests.faults.stepped", role, *clock.arguments) if clock else ()
-        argv = (sys.executable, "-m", *(armed or stepped or ("notifier", role)))
+        argv = (sys.executable, "-m", *(armed or stepped or ("tests.faults.pace", role)))
         command = Command(name or role, argv, {**env, "PYTHONPATH": _python_path(env)})
         return self._spawn(command)
 
@@ -196,17 +203,21 @@ def _python_path(env: dict[str, str]) -> str:
 
 @asynccontextmanager
 async def open_stage(folder: Path, *, lease: float, seconds: float, seed: int) -> AsyncIterator[Stage]:
-    """Yield a stage in an empty folder: leases hold `lease` seconds, the receiver answers after `seconds`."""
+    """Yield a stage in an empty folder: leases hold `lease` seconds, the receiver answers after `seconds`.
+
+    Where leases are shorter than the time after which a lost ring is rung again, that and sweeps keep up.
+    """
     async with AsyncExitStack() as stack:
         postgres = stack.enter_context(own_postgres(folder / "postgres"))
         valkey = stack.enter_context(own_valkey(folder / "valkey"))
         roles = stack.enter_context(open_roles(folder / "roles", postgres.url, valkey.url))
         roles.settings |= _settings(lease)
-        await asyncio.to_thread(roles.run, "migrate")
+        await upgrade(postgres.url)
         receiver = Receiver(roles.places, seconds)
         opened = open_house(postgres.url, valkey.url, allow_private_destinations=LOOPBACK)
         house = await stack.enter_async_context(opened)
-        yield Stage(house, (postgres, valkey), roles, receiver, Random(seed))
+        kept = pace.AS_DELIVERED if lease >= RING_PATIENCE else pace.every(lease)
+        yield Stage(house, (postgres, valkey), roles, receiver, Random(seed), kept)
 
 
 def _settings(lease: float) -> dict[str, str]:

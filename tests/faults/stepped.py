@@ -18,6 +18,7 @@ import arq.worker
 import notifier.clock
 from notifier import worker
 from notifier.__main__ import main
+from tests.faults.pace import keep_pace
 
 
 def set_clocks(file: Path) -> None:
@@ -54,6 +55,7 @@ def run() -> None:
     given = parser.parse_args()
     if "FAKETIME_TIMESTAMP_FILE" not in os.environ:
         set_clocks(given.clock)
+    keep_pace()
     worker.SWEEP_EVERY = given.sweep_every
     sys.argv = ["notifier", given.role]
     main()

@@ -71,13 +71,13 @@ SCENARIOS = (
         "50 kills of workers",
         kill_workers,
         full={"due": 5000, "kills": 50, "of_each_server": 0},
-        quick={"due": 600, "kills": 6, "of_each_server": 0},
+        quick={"due": 400, "kills": 4, "of_each_server": 0},
     ),
     Scenario(
         "the same with 3 FLUSHALL, 3 kills of Valkey, 3 restarts of PostgreSQL",
         kill_workers,
         full={"due": 5000, "kills": 50, "of_each_server": 3},
-        quick={"due": 600, "kills": 3, "of_each_server": 1},
+        quick={"due": 400, "kills": 2, "of_each_server": 1},
     ),
     Scenario(
         "20 kills of workers, on_unknown hold, then decisions",

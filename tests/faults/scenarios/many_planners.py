@@ -11,7 +11,7 @@ async def plan_at_once(stage: Stage, *, due: int, planners: int, batch: int) -> 
     started = [stage.start("scheduler", f"scheduler-{n}", SWEEP_BATCH=batch) for n in range(planners)]
     await stage.planned()
     stage.harmed()
-    worked = [child.name for child in started if '"planned": ' in child.log.read_text()]
+    worked = [child.name for child in started if '"planned":' in child.log.read_text()]
     assert len(worked) > 1, f"only {worked} planned: nothing was at once"
 
 
