@@ -22,7 +22,7 @@ from notifier.storage.engine import Database
 from tests import servers
 from tests.api.conftest import Project, settings_for
 
-EXAMPLES = 20
+EXAMPLES = 10
 """Cases of each call. Raise it for a longer hunt; the seed makes every run the same."""
 
 SEED = 20261122

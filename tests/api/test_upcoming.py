@@ -76,8 +76,8 @@ async def test_the_next_due_time_shown_is_that_of_the_next_message(
         await house.post(f"{at}/exceptions", body, 201)
     assert (await house.get(at))["next_due_at"] == shown
     assert (await house.get("/v1/notifications"))["items"][0]["next_due_at"] == shown
-    sent = await house.advance("2027-06-01T00:00:00Z")
-    assert [at for at, _ in sent][:1] == ([shown] if shown else [])
+    sent = await house.advance(shown or "2027-06-01T00:00:00Z")
+    assert [at for at, _ in sent] == ([shown] if shown else [])
 
 
 async def test_a_rule_that_comes_every_minute_passes_over_a_day_at_once(rehearse: Rehearse) -> None:
