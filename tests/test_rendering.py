@@ -70,6 +70,14 @@ def test_the_short_way_ends_where_texts_grow_too_long() -> None:
         say("{{ text }}" * 500, {"text": "x" * 100_000})
 
 
+def test_the_hour_that_comes_twice_is_told_apart() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    twice = [datetime(2026, 10, 25, 2, 30, tzinfo=berlin, fold=fold) for fold in (0, 1)]
+    said = [say("{{ slot.at }} {{ slot.local_time }}", slot=slot) for slot in twice]
+    assert said == ["2026-10-25T00:30:00Z 02:30", "2026-10-25T01:30:00Z 02:30"]
+    assert say("{{ slot.timezone }}", slot=twice[0].astimezone(UTC)) == "UTC"
+
+
 def test_a_title_is_one_line() -> None:
     names = context({"name": "A\r\nBcc: x"}, slot=AT)
     assert render_title("  Hello\n{{ name }} ", names) == "Hello A Bcc: x"

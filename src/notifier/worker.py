@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -169,9 +170,14 @@ async def _say_farewell(ctx: dict[str, Any]) -> None:
 async def deliver(ctx: dict[str, Any], project_id: str, delivery_id: str) -> None:
     """Look at one delivery. Catches everything: the row, not arq, says whether to try again."""
     try:
-        await ctx["deliverer"].deliver(UUID(project_id), UUID(delivery_id))
+        await ctx["deliverer"].deliver(_project(project_id), UUID(delivery_id))
     except Exception as error:
         log.exception("job.failed", delivery_id=delivery_id, error=repr(error))
+
+
+@lru_cache(maxsize=1024)
+def _project(project_id: str) -> UUID:
+    return UUID(project_id)
 
 
 async def sweep(ctx: dict[str, Any]) -> None:

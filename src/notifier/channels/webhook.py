@@ -59,8 +59,7 @@ class WebhookChannel:
 
     def receiver(self, config: Mapping[str, Any]) -> str:
         """Name host and port of the address."""
-        url = _url(config["url"])
-        return f"{url.host}:{url.port}"
+        return _server(config["url"])
 
     async def send(self, envelope: Envelope) -> Outcome:
         """POST once; a lost answer is ambiguous from the moment that bytes may have left."""
@@ -109,6 +108,12 @@ class WebhookChannel:
 def _url(address: str) -> URL:
     """Parse a stored address, as it stands."""
     return URL(address, encoded=True)
+
+
+@lru_cache(maxsize=4096)
+def _server(address: str) -> str:
+    url = _url(address)
+    return f"{url.host}:{url.port}"
 
 
 def _session(settings: Settings) -> aiohttp.ClientSession:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -47,15 +48,20 @@ def context(
 
     `slot` is aware, in the zone of its schedule, whose date and time are the local ones.
     """
-    described = {
+    described = {**_describe(slot, str(slot.tzinfo), slot.fold), "late_by": int(late_by.total_seconds())}
+    notification = {"id": str(notification_id) if notification_id else None, "external_id": external_id}
+    return {**data, "slot": described, "notification": notification}
+
+
+@lru_cache(maxsize=256)
+def _describe(slot: datetime, timezone: str, fold: int) -> Mapping[str, str]:  # noqa: ARG001
+    """Return the words of a slot, which many notifications share; slots that Python finds equal may differ."""
+    return {
         "at": slot.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "local_date": slot.date().isoformat(),
         "local_time": slot.strftime("%H:%M"),
-        "timezone": str(slot.tzinfo),
-        "late_by": int(late_by.total_seconds()),
+        "timezone": timezone,
     }
-    notification = {"id": str(notification_id) if notification_id else None, "external_id": external_id}
-    return {**data, "slot": described, "notification": notification}
 
 
 def render(source: str, context: Mapping[str, Any]) -> str:
