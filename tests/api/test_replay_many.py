@@ -62,7 +62,7 @@ async def end(database: Database, project: Project, status: str) -> None:
     """Let all replays end, and be older than a double click takes."""
     older = deliveries.c.created_at - text("interval '1 minute'")
     which = (deliveries.c.project_id == project.id) & deliveries.c.replay_of.is_not(None)
-    ended = {"status": status, "next_attempt_at": None, "created_at": older}
+    ended = {"status": status, "next_attempt_at": None, "created_at": older, "finished_at": older}
     async with database.transaction() as session:
         await session.execute(update(deliveries).where(which).values(**ended))
 
@@ -266,7 +266,7 @@ async def test_ten_thousand_are_sent_again_in_one_call(
 ) -> None:
     made = await create()
     (first,) = await fill(database, project, made, 1)
-    names = [one.name for one in deliveries.c if one.name not in {"id", "scheduled_for", "event"}]
+    names = [one.name for one in deliveries.c if one.name not in {"id", "scheduled_for", "event", "open_end"}]
     copies = (
         f"INSERT INTO deliveries (id, scheduled_for, {', '.join(names)})"
         f" SELECT gen_random_uuid(), scheduled_for - n * interval '1 minute', {', '.join(names)}"

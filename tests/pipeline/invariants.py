@@ -116,7 +116,7 @@ def _has_a_reason_where_one_belongs(row: Row[Any]) -> None:
 
 def _can_go_on_unless_it_has_ended(row: Row[Any]) -> None:
     """Something will take it up: the clock, the end of a lease, a person."""
-    assert (row.next_attempt_at is not None) == (row.status in CLAIMABLE), row
+    assert (row.next_attempt_at is not None) == (row.status in CLAIMABLE | {"sending"}), row
     assert (row.lease_expires_at is not None) == (row.status == "sending"), row
     if row.status == "held" and row.reason is None:
         assert row.blocked_at is not None, row

@@ -119,8 +119,7 @@ async def test_a_live_worker_sends_nothing_of_a_test_project_even_if_it_is_rung_
     [
         "enqueued_at = NULL",
         "expires_at = now() - interval '1 day'",
-        "status = 'sending', next_attempt_at = NULL, lease_token = gen_random_uuid(),"
-        " lease_expires_at = now() - interval '1 day'",
+        "status = 'sending', lease_token = gen_random_uuid(), lease_expires_at = now() - interval '1 day'",
     ],
     ids=["unrung", "expired", "stuck"],
 )
@@ -139,7 +138,7 @@ async def test_a_call_that_was_killed_is_made_up_for_by_the_next_one(begin: Begi
     await timeline.create("daily")
     await timeline.sweep("2027-01-02T00:00")
     await timeline.sql(
-        "UPDATE deliveries SET status = 'sending', next_attempt_at = NULL, attempts_made = 1,"
+        "UPDATE deliveries SET status = 'sending', attempts_made = 1,"
         " first_attempt_at = clock_now(), lease_token = gen_random_uuid(),"
         " lease_expires_at = clock_now() + interval '75 seconds'"
     )

@@ -29,7 +29,7 @@ WITH copied AS (
     message_id, attempts_made, next_attempt_at, lease_token, lease_expires_at, finished_at)
   SELECT project_id, :id, notification_id, revision, destination_id, CAST(:clock AS uuid), trigger,
     scheduled_for - make_interval(secs => :nth), :status, message_id, attempts_made,
-    CASE WHEN :status IN ('pending', 'retrying') THEN now() + interval '1 hour' END,
+    CASE WHEN :status IN ('pending', 'sending', 'retrying') THEN now() + interval '1 hour' END,
     CASE WHEN :status = 'sending' THEN id END,
     CASE WHEN :status = 'sending' THEN now() + interval '1 hour' END,
     CASE WHEN :has_ended THEN now() - make_interval(days => :ended_days_ago) END

@@ -38,7 +38,7 @@ INSERT INTO deliveries (project_id, id, notification_id, revision, destination_i
   message_id, status, next_attempt_at, lease_token, lease_expires_at)
 SELECT '{PROJECT}', gen_random_uuid(), ns.id, 1, ds.id, 'manual', now(), 'm',
   CASE WHEN ns.nr % 500 = 0 THEN 'pending' WHEN ns.nr % 500 = 1 THEN 'sending' ELSE 'delivered' END,
-  CASE WHEN ns.nr % 500 = 0 THEN now() END,
+  CASE WHEN ns.nr % 500 < 2 THEN now() END,
   CASE WHEN ns.nr % 500 = 1 THEN gen_random_uuid() END,
   CASE WHEN ns.nr % 500 = 1 THEN now() END
 FROM (SELECT id, row_number() OVER () AS nr FROM notifications) ns
@@ -58,7 +58,7 @@ OF_PROJECT = f"project_id = '{PROJECT}'"
 LEDGER = f"SELECT id FROM deliveries WHERE {OF_PROJECT} AND {{}} = '{UUID(int=7)}' ORDER BY id DESC LIMIT 51"
 
 
-WAITS = f"{OF_PROJECT} AND status ="
+WAITS = f"{OF_PROJECT} AND open_end ="
 NOTIFICATIONS = f"SELECT id FROM notifications WHERE {OF_PROJECT}"
 
 
@@ -86,7 +86,7 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
         (occurrences.EXPIRE, {"batch": 1000, "clock": LIVE}, "ix_deliveries_waiting"),
         (rehearsals.NEXT_EVENTS, {"clock": LIVE}, "ix_notifications_paused_until"),
         (rehearsals.WAITING, {"clock": LIVE}, "ix_deliveries_waiting"),
-        (rescue.BREAK_LEASES, {"batch": 1000, "most": 3, "clock": LIVE}, "ix_deliveries_leased"),
+        (rescue.BREAK_LEASES, {"batch": 1000, "most": 3, "clock": LIVE}, "ix_deliveries_waiting"),
         (rescue.EXPIRE, {"batch": 1000, "clock": LIVE}, "ix_deliveries_waiting"),
         (
             rescue.UNRUNG,
@@ -111,7 +111,7 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
             },
             "pk_deliveries",
         ),
-        (audit.AUDIT, AUDITED, "ix_deliveries_leased"),
+        (audit.AUDIT, AUDITED, "ix_deliveries_waiting"),
         (audit.AUDIT, AUDITED, "ix_notifications_due"),
         (audit.STANDING, {"clock": LIVE, "worker": "w", "alive": 60, "most": 9}, "ix_deliveries_waiting"),
         (audit.STANDING, {"clock": LIVE, "worker": "w", "alive": 60, "most": 9}, "ix_notifications_due"),

@@ -67,7 +67,7 @@ UNRUNG = rescue.UNRUNG.text.replace(":after_at", "now()").replace(":after_id", "
 @pytest.mark.parametrize(
     ("statement", "parameters", "index"),
     [
-        (rescue.BREAK_LEASES.text, {"batch": 9, "most": 3, "clock": LIVE}, "ix_deliveries_leased"),
+        (rescue.BREAK_LEASES.text, {"batch": 9, "most": 3, "clock": LIVE}, "ix_deliveries_waiting"),
         (rescue.EXPIRE.text, {"batch": 9, "clock": LIVE}, "ix_deliveries_waiting"),
         (UNRUNG, {"batch": 9, "patience": 30, "clock": LIVE}, "ix_deliveries_waiting"),
     ],

@@ -59,7 +59,7 @@ SELECT
     LIMIT :most) AS found) AS overdue_deliveries,
   (SELECT count(*) FROM (
     SELECT FROM deliveries
-    WHERE clock = :clock AND status = 'sending'
+    WHERE clock = :clock AND status = 'sending' AND next_attempt_at <= now()
       AND lease_expires_at <= now() - make_interval(secs => :lease_grace)
     LIMIT :most) AS found) AS expired_leases,
   (SELECT count(*) FROM newest AS n WHERE n.trigger = 'schedule' AND (
@@ -78,7 +78,8 @@ SELECT
     FROM (
       SELECT project_id, id FROM newest WHERE status <> 'sending' AND attempts_made > 0
       UNION ALL
-      (SELECT project_id, id FROM deliveries WHERE clock = :clock AND status = 'sending' LIMIT :most)
+      (SELECT project_id, id FROM deliveries
+        WHERE clock = :clock AND status = 'sending' AND next_attempt_at <= now() LIMIT :most)
     ) AS d) AS attempts_without_outcome
 """).bindparams(bindparam("since", type_=Uuid), bindparam("clock", type_=Uuid))
 
@@ -99,7 +100,8 @@ SELECT
   (SELECT count(*) FROM (SELECT FROM deliveries
     WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at > now()
     LIMIT :most) AS found) AS deliveries_to_come,
-  (SELECT count(*) FROM deliveries WHERE clock = :clock AND status = 'sending') AS deliveries_sending
+  (SELECT count(*) FROM deliveries
+    WHERE clock = :clock AND status = 'sending' AND next_attempt_at <= now()) AS deliveries_sending
 """).bindparams(bindparam("clock", type_=Uuid))
 
 # Of several schedulers one takes each turn.

@@ -49,7 +49,7 @@ WITH wanted AS MATERIALIZED (
     AND (wanted.notification_id IS NULL OR n.deleted_at IS NULL)
 ), claimed AS (
   UPDATE deliveries AS d
-  SET status = 'sending', attempts_made = attempts_made + 1, next_attempt_at = NULL,
+  SET status = 'sending', attempts_made = attempts_made + 1,
       lease_token = ready.token, lease_expires_at = clock_now() + make_interval(secs => :lease),
       first_attempt_at = coalesce(first_attempt_at, clock_now()),
       watched = d.project_id IN (

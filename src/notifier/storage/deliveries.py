@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, exists, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, case, exists, func, insert, select, true, update
 
 from notifier.domain.delivery import CLAIMABLE, Decision, Reason, Status
 from notifier.storage.engine import Session
@@ -38,6 +38,12 @@ DECIDED: Mapping[Decision, Mapping[str, Any]] = {
 """What a decision about an `unknown` delivery writes."""
 
 LATE_BY = func.extract("epoch", deliveries.c.first_attempt_at - deliveries.c.scheduled_for)
+NEXT_ATTEMPT_AT = case((deliveries.c.status != Status.SENDING, deliveries.c.next_attempt_at))
+"""While a try is under way, no next one is due."""
+
+OPEN_ENDS = frozenset({Status.FAILED, Status.HELD, Status.UNKNOWN})
+"""What people look for: the column `open_end` holds these."""
+
 READ = (
     deliveries.c.project_id,
     deliveries.c.id,
@@ -49,7 +55,7 @@ READ = (
     deliveries.c.status,
     deliveries.c.reason,
     deliveries.c.attempts_made,
-    deliveries.c.next_attempt_at,
+    NEXT_ATTEMPT_AT.label("next_attempt_at"),
     deliveries.c.finished_at,
     deliveries.c.message_id,
     deliveries.c.revision,
@@ -153,12 +159,18 @@ def conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
         "replay_of": lambda v: deliveries.c.replay_of == v,
         "notification_id": lambda v: deliveries.c.notification_id == v,
         "destination_id": lambda v: deliveries.c.destination_id == v,
-        "status": lambda v: deliveries.c.status == v,
+        "status": _has_status,
         "reason": lambda v: deliveries.c.reason == v,
         "since": lambda v: deliveries.c.scheduled_for >= v,
         "until": lambda v: deliveries.c.scheduled_for <= v,
     }
     return [makers[name](value) for name, value in filters.items() if value is not None]
+
+
+def _has_status(status: Status) -> ColumnElement[bool]:
+    """Return what finds a status, by its index if there is one."""
+    column = deliveries.c.open_end if status in OPEN_ENDS else deliveries.c.status
+    return column == status
 
 
 async def decide_held(
@@ -170,9 +182,7 @@ async def decide_held(
     skipped = {"status": Status.SKIPPED, "reason": reason, "finished_at": clock_now()}
     statement = (
         update(deliveries)
-        .where(
-            deliveries.c.project_id == project_id, deliveries.c.status == Status.HELD, *conditions(filters)
-        )
+        .where(deliveries.c.project_id == project_id, _has_status(Status.HELD), *conditions(filters))
         .values(**(released if release else skipped))
     )
     if release:
@@ -193,7 +203,7 @@ async def decide_unknown(
     """
     statement = (
         update(deliveries)
-        .where(deliveries.c.project_id == project_id, deliveries.c.status == Status.UNKNOWN)
+        .where(deliveries.c.project_id == project_id, _has_status(Status.UNKNOWN))
         .where(*conditions(filters))
         .values(**DECIDED[decision])
         .returning(deliveries.c.id, deliveries.c.enqueue_seq)

@@ -19,7 +19,8 @@ SELECT least(
      AND n.status IN ('active', 'completed')
    ORDER BY x.move_to LIMIT 1)
 ) AS plan_at,
-(SELECT min(lease_expires_at) FROM deliveries WHERE clock = :clock AND status = 'sending') AS free_at,
+(SELECT min(lease_expires_at) FROM deliveries
+  WHERE clock = :clock AND status = 'sending' AND next_attempt_at IS NOT NULL) AS free_at,
 (SELECT min(next_attempt_at) FROM deliveries
   WHERE clock = :clock AND status IN ('pending', 'retrying')) AS try_at
 """)

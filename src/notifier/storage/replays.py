@@ -58,7 +58,7 @@ FROM unnest(:ids, :repeated, :message_ids) AS new (id, repeated, message_id)
 JOIN deliveries AS d ON d.project_id = :project_id AND d.id = new.repeated
 JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
 ON CONFLICT (project_id, replay_of)
-  WHERE replay_of IS NOT NULL AND status IN ('pending', 'sending', 'retrying', 'held', 'unknown') DO NOTHING
+  WHERE replay_of IS NOT NULL AND finished_at IS NULL DO NOTHING
 RETURNING id, status
 """).bindparams(
     bindparam("ids", type_=ARRAY(Uuid)),

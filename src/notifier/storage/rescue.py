@@ -21,8 +21,9 @@ WITH stuck AS MATERIALIZED (
       WHEN d.unknown_streak + 1 >= :most THEN 'failed' ELSE 'retrying' END AS becomes
   FROM deliveries AS d
   JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
-  WHERE d.clock = :clock AND d.status = 'sending' AND d.lease_expires_at <= clock_now()
-  ORDER BY d.lease_expires_at
+  WHERE d.clock = :clock AND d.status = 'sending' AND d.next_attempt_at <= clock_now()
+    AND d.lease_expires_at <= clock_now()
+  ORDER BY d.next_attempt_at
   LIMIT :batch
   FOR UPDATE OF d SKIP LOCKED
 ), freed AS (
