@@ -55,7 +55,7 @@ def context(
 
 @lru_cache(maxsize=256)
 def _describe(slot: datetime, timezone: str, fold: int) -> Mapping[str, str]:  # noqa: ARG001
-    """Return the words of a slot, which many notifications share; slots that Python finds equal may differ."""
+    """Return the words of a slot, which many notifications share; Python finds some of them equal."""
     return {
         "at": slot.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "local_date": slot.date().isoformat(),
