@@ -25,6 +25,17 @@ INITDB = (
     "--no-instructions",
 )
 GRACE_SECONDS = 30.0
+SETTINGS = (
+    "listen_addresses=",
+    "unix_socket_permissions=0700",
+    "timezone=UTC",
+    "log_timezone=UTC",
+    # After each checkpoint every page is written whole once: a busy hour shall not meet one every few seconds.
+    "max_wal_size=4GB",
+    "checkpoint_timeout=15min",
+    # Compiling pays for long reports. There are none.
+    "jit=off",
+)
 
 
 class Postgres:
@@ -121,13 +132,10 @@ class Postgres:
 
     def _command(self, programs: Path, account: Account | None, descriptor: int | None) -> Command:
         settings = (
-            "listen_addresses=",
+            *SETTINGS,
             f"unix_socket_directories={self._socket}",
-            "unix_socket_permissions=0700",
             f"hba_file={self._place / 'pg_hba.conf'}",
             f"ident_file={self._place / 'pg_ident.conf'}",
-            "timezone=UTC",
-            "log_timezone=UTC",
             *self._options,
         )
         arguments = (part for setting in settings for part in ("-c", setting))
