@@ -23,6 +23,23 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[FOLDER], config.stash[GUARD] = servers.open_session()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deal out what is marked `long` so that each of xdist's processes begins with its share of it.
+
+    Each gets a run of neighbours; what takes long at the end of one would keep all others waiting.
+    """
+    hands = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = [item for item in items if item.get_closest_marker("long")]
+    short = [item for item in items if not item.get_closest_marker("long")]
+    items[:] = []
+    for hand in range(hands):
+        share = (len(long) + len(short) - len(items)) // (hands - hand)
+        first = long[hand::hands]
+        items += first + [short.pop(0) for _ in range(max(0, min(share - len(first), len(short))))]
+    items += short
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a new xdist worker where the session's folder is."""

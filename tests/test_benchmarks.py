@@ -16,6 +16,7 @@ from benchmarks.rounds import Figure, ratio
 from benchmarks.servers import open_servers
 
 
+@pytest.mark.long
 def test_the_schedules_benchmark_measures_every_rule_and_keeps_other_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -43,6 +44,7 @@ def test_the_kept_figures_hold_what_the_docs_promise() -> None:
     assert max(ours.values()) < 50
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # a minute of processes being started, where the machine has much else to do
 def test_a_due_minute_runs_from_the_sweep_to_the_last_record_with_everything_that_needs_no_peers() -> None:
     """Small numbers, no times: it is the benchmark's own checks for lost and doubled messages that count."""

@@ -204,6 +204,7 @@ def test_the_zones_of_the_page_are_the_data_s() -> None:
 
 @needs_curl
 @pytest.mark.timeout(300)  # a year of deliveries, on a machine that runs the whole suite beside it
+@pytest.mark.long
 def test_the_page_s_rehearsal_of_a_year_and_of_an_outage_works_as_it_stands_there(tmp_path: Path) -> None:
     up = Up(tmp_path / "data").await_ready()
     script = "\n".join(re.findall(r"```sh\n(.*?)```", SCHEDULES, re.S))

@@ -45,6 +45,7 @@ def run(up: Up, *blocks: str) -> list[dict]:
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
+@pytest.mark.long
 def test_the_readme_s_calls_all_succeed_and_the_first_message_arrives_within_a_minute(up: Up) -> None:
     first, second = FIRST.split("\n\n", 1)
     (created,) = run(up, first, second)

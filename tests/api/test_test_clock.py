@@ -169,6 +169,7 @@ async def test_a_wrong_advance_is_refused_by_its_place(
     assert [(one["pointer"], one["code"]) for one in refused["errors"]] == [(pointer, code)]
 
 
+@pytest.mark.long
 async def test_a_year_over_both_changes_of_the_clocks_gives_the_exact_ledger(rehearse: Rehearse) -> None:
     house = await rehearse("2027-01-01T00:00:00Z")
     rule = {"kind": "calendar", "frequency": "daily", "times": ["02:30"], "timezone": "Europe/Berlin"}

@@ -182,6 +182,7 @@ def test_with_nothing_to_look_at_it_says_so(tmp_path: Path) -> None:
     assert done.stderr.startswith("Error: no `notifier up` runs on ")
 
 
+@pytest.mark.long
 def test_it_finds_the_servers_of_a_running_up(data_dir: Path) -> None:  # noqa: F811
     up = Up(data_dir).await_ready()
     report = json.loads(doctor("--json", "--data-dir", str(data_dir)).stdout)

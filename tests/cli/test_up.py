@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import urllib.request
@@ -97,24 +96,7 @@ def refused(data_dir: Path, *options: str, **settings: str) -> str:
     return lines[0].removeprefix("Error: ")
 
 
-@needs_curl
-def test_it_starts_shows_a_line_that_works_keeps_its_data_and_stops(data_dir: Path) -> None:
-    up = Up(data_dir).await_ready()
-    assert up.running() == set(CHILDREN)
-    assert stat.S_IMODE((data_dir / "api-key").stat().st_mode) == 0o600
-    curl = next(line for line in up.said().splitlines() if line.startswith("curl "))
-    answered = subprocess.run(["sh", "-c", curl], capture_output=True, text=True, check=True)
-    created = json.loads(answered.stdout)
-    assert created["title"] == "Water the plants"
-    wait_until(lambda: 'delivered "Water the plants" -> log\n' in up.said(), 90)
-    assert "Stopped. All data is kept." in up.stop()
-    assert up.running() == set()
-
-    again = Up(data_dir).await_ready()
-    assert [item["id"] for item in again.get("/v1/notifications")["items"]] == [created["id"]]
-    again.stop()
-
-
+@pytest.mark.long
 def test_it_comes_back_after_everything_was_killed(data_dir: Path) -> None:
     up = Up(data_dir).await_ready()
     for name in CHILDREN:
@@ -126,6 +108,7 @@ def test_it_comes_back_after_everything_was_killed(data_dir: Path) -> None:
     Up(data_dir).await_ready().stop()
 
 
+@pytest.mark.long
 def test_a_killed_child_is_reported_and_comes_back(data_dir: Path) -> None:
     up = Up(data_dir).await_ready()
     for name in ("postgres", "api"):

@@ -4,6 +4,8 @@ import os
 import signal
 from collections import Counter
 
+import pytest
+
 from notifier.domain.delivery import AMBIGUOUS
 from tests.house import House, bulk_due, open_house
 from tests.processes import LOOPBACK, OwnValkey, Roles, slow_receiver, until
@@ -28,6 +30,7 @@ async def ambiguous_attempts(house: House) -> Counter[str]:
     return Counter(row.message_id for row in rows if row.outcome in AMBIGUOUS)
 
 
+@pytest.mark.long
 async def test_after_kill_9_all_arrive_and_each_extra_receipt_has_an_ambiguous_attempt(
     database_url: str, valkey: OwnValkey, roles: Roles
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import stat
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -39,13 +40,18 @@ def paste(line: str) -> Any:
 
 
 @needs_curl
+@pytest.mark.long
 @pytest.mark.timeout(300)
-async def test_the_printed_line_leads_to_a_message_and_a_restart_keeps_all(home: Path) -> None:
+async def test_it_starts_the_printed_line_leads_to_a_message_and_a_restart_keeps_all(home: Path) -> None:
     up = await asyncio.to_thread(Up(home).await_ready)
+    assert up.running() == set(CHILDREN)
+    assert stat.S_IMODE((home / "api-key").stat().st_mode) == 0o600
     line = next(one for one in up.said().splitlines() if one.startswith("curl "))
     async with http_receiver() as receiver:
+        printed = await asyncio.to_thread(paste, line)
+        assert printed["title"] == "Water the plants"
         now = datetime.now(UTC)
-        # the line as printed, for today rather than tomorrow, and to a receiver that can be asked
+        # the same line, for today rather than tomorrow, and to a receiver that can be asked
         more = f'"schedule": "daily", "start_at": "{now.isoformat()}", "to": ["{receiver.url}/hook"]'
         assert '"schedule": "daily"' in line
         created = await asyncio.to_thread(paste, line.replace('"schedule": "daily"', more))
@@ -56,6 +62,8 @@ async def test_the_printed_line_leads_to_a_message_and_a_restart_keeps_all(home:
             return shown["last_delivered_at"] is not None
 
         await until(delivered)
+        # what the printed line made is told at the terminal
+        await until(lambda: 'delivered "Water the plants" -> log\n' in up.said(), DUE_TO_SENT_SECONDS)
         assert "Stopped. All data is kept." in await asyncio.to_thread(up.stop)
         assert up.running() == set()
 
@@ -63,7 +71,8 @@ async def test_the_printed_line_leads_to_a_message_and_a_restart_keeps_all(home:
         assert again.running() == set(CHILDREN)
         shown: Any = await asyncio.to_thread(again.get, f"/v1/notifications/{created['id']}")
         ledger: Any = await asyncio.to_thread(again.get, "/v1/deliveries")
-        (delivery,) = ledger["items"]
+        (delivery,) = [one for one in ledger["items"] if one["notification_id"] == created["id"]]
+        assert {one["notification_id"] for one in ledger["items"]} == {created["id"], printed["id"]}
         assert (delivery["status"], delivery["attempts_made"]) == ("delivered", 1)
         due, sent = (datetime.fromisoformat(shown[name]) for name in ("next_due_at", "last_delivered_at"))
         assert due - sent == timedelta(hours=24)

@@ -11,7 +11,8 @@ from tests.faults.scenarios import SCENARIOS
 QUICK = [one for one in SCENARIOS if one.quick is not None]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.long
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("scenario", QUICK, ids=lambda one: one.name.replace(" ", "-"))
 async def test_nothing_is_lost_and_every_second_receipt_is_explained(
     scenario: Scenario, tmp_path: Path

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import Row
 
 from notifier.domain import schedule
@@ -139,6 +140,7 @@ async def check(timeline: Timeline, wanted: str) -> int:
     return total
 
 
+@pytest.mark.long
 async def test_a_thousand_rounds_of_edit_pause_and_sweep_neither_lose_nor_double_a_slot(begin: Begin) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - shown when it fails

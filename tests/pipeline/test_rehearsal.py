@@ -56,6 +56,7 @@ async def ledger_of(timeline: Timeline, wanted: str) -> list[Line]:
     return [line for row, line in found if str(row.notification_id) == wanted]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_a_year_over_all_changes_of_the_clocks_gives_the_exact_ledger(begin: Begin) -> None:
     timeline = await begin("2027-01-01T00:00")
