@@ -30,7 +30,7 @@ SETTINGS = (
     "unix_socket_permissions=0700",
     "timezone=UTC",
     "log_timezone=UTC",
-    # After each checkpoint every page is written whole once: a busy hour shall not meet one every few seconds.
+    # After each checkpoint every page is logged whole once: a busy minute shall not meet many
     "max_wal_size=4GB",
     "checkpoint_timeout=15min",
     # Compiling pays for long reports. There are none.
