@@ -1,6 +1,8 @@
 """Fixtures that every test may use: real servers, a fresh database, an empty queue."""
 
+import faulthandler
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,13 @@ from tests import servers
 
 FOLDER = pytest.StashKey[Path]()
 GUARD = pytest.StashKey[Any]()
+TERMINAL = pytest.StashKey[int]()
+TEARDOWN_SECONDS = 120.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the session's folder, once; xdist's workers are told where it is."""
+    config.stash[TERMINAL] = os.dup(sys.stderr.fileno())  # not captured yet
     worker_input = getattr(config, "workerinput", None)
     if worker_input:
         config.stash[FOLDER] = Path(worker_input["servers_folder"])
@@ -50,6 +55,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End the servers; a pytest that is killed leaves this to the guard."""
     if GUARD in config.stash:
         servers.close_session(config.stash[FOLDER], config.stash[GUARD])
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """End a process whose teardown hangs: a test that fails takes away the time-outs that pytest has set."""
+    terminal = item.config.stash[TERMINAL]
+    faulthandler.dump_traceback_later(TEARDOWN_SECONDS, exit=True, file=terminal)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session")
