@@ -230,7 +230,6 @@ async def test_arq_is_set_as_the_design_says(database_url: str, redis_url: str) 
     chosen = settings(database_url, redis_url)
     worker, scheduler = make_worker(chosen), make_scheduler(chosen)
     for one in (worker, scheduler):
-        assert one.keep_result_s == 0
         assert not one.allow_abort_jobs
         assert one.job_serializer is jobs.serialize
     # claim, longest send, and trying to record for three leases of 75 s

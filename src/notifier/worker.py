@@ -79,7 +79,7 @@ def make_scheduler(settings: Settings) -> Worker:
     """Return the arq worker that sweeps."""
     return _arq(
         settings,
-        cron_jobs=[cron(sweep, name="notification.sweep", second=0, keep_result=0, timeout=SWEEP_TIMEOUT)],
+        cron_jobs=[cron(sweep, name="notification.sweep", second=0, timeout=SWEEP_TIMEOUT)],
         queue_name=jobs.SCHEDULER_QUEUE,
         on_startup=_opener(settings, start),
         job_timeout=SWEEP_TIMEOUT,
@@ -98,9 +98,6 @@ def _arq(settings: Settings, **options: Any) -> Worker:
         on_shutdown=close,
         job_serializer=jobs.serialize,
         job_deserializer=jobs.deserialize,
-        # on the Worker itself: on the function alone it is ignored when a job fails
-        keep_result=0,
-        log_results=False,
         **options,
     )
 
