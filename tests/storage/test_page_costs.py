@@ -11,7 +11,7 @@ from sqlalchemy.sql.expression import ClauseElement
 
 from notifier.storage import deliveries, notifications
 from notifier.storage.engine import Database, Session
-from tests import servers
+from tests.storage.filled import filled_database
 
 PROJECT = UUID(int=1)
 PAGE, PAGES = 50, 1000
@@ -85,13 +85,8 @@ def blocks(plan: dict[str, Any]) -> int:
 @pytest.fixture(scope="module")
 async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
     """Yield a database with a thousand pages."""
-    url = await servers.copy_database(postgres_url, template)
-    await servers.execute(url, FILL)
-    await servers.execute(url, "VACUUM ANALYZE")
-    database = Database(url, pool_size=1)
-    yield database
-    await database.aclose()
-    await servers.drop_database(postgres_url, url)
+    async with filled_database(postgres_url, template, FILL) as database:
+        yield database
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 from notifier.storage import audit, occurrences, pauses, planning, rehearsals, replays, rescue, retention
 from notifier.storage.engine import Database
 from notifier.storage.tables import LIVE
-from tests import servers
+from tests.storage.filled import filled_database
 
 PROJECT = "00000000-0000-0000-0000-000000000001"
 ROWS = 20_000
@@ -68,13 +68,8 @@ OLD = {"days": 90, "first_kept": UUID(int=1 << 120), "live": LIVE, "batch": 1000
 @pytest.fixture(scope="module")
 async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
     """Yield a database with many rows."""
-    url = await servers.copy_database(postgres_url, template)
-    await servers.execute(url, FILL)
-    await servers.execute(url, "VACUUM ANALYZE")
-    database = Database(url, pool_size=1)
-    yield database
-    await database.aclose()
-    await servers.drop_database(postgres_url, url)
+    async with filled_database(postgres_url, template, FILL) as database:
+        yield database
 
 
 @pytest.mark.parametrize(
