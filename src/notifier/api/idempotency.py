@@ -64,6 +64,8 @@ def _respond(answer: Mapping[str, Any]) -> Response:
 
 async def _once(ctx: Writer, request: Request, key: KeyHeader = None) -> Once:
     """Return the guard for this request; a request is known by its path and body."""
+    if key is None:
+        return Once(ctx, None, b"")
     body = await request.body()
     return Once(ctx, key, hashlib.sha256(request.url.path.encode() + b"\0" + body).digest())
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Text, bindparam, select, text
+from sqlalchemy import Row, Text, bindparam, column, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from notifier.storage.engine import Session
@@ -14,7 +14,8 @@ from notifier.storage.tables import notifications
 
 # In the order of their external ids: of two callers who add the same ones, neither waits for the other
 # while the other waits for it. The destinations are held, so that none is deleted before the commit.
-ADD = text("""
+COLUMNS = ", ".join(f"added.{one.name}" for one in notifications.c)
+ADD = text(f"""
 WITH given AS MATERIALIZED (
   SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (
     id uuid, external_id text, title text, body text, data jsonb, schedule jsonb, tz_version text,
@@ -45,8 +46,8 @@ WITH given AS MATERIALIZED (
   FROM added JOIN given USING (id)
   CROSS JOIN jsonb_array_elements(given.destinations) WITH ORDINALITY AS used (one, position)
 )
-SELECT added.*, given.destinations, CAST('[]' AS jsonb) AS exceptions FROM added JOIN given USING (id)
-""").columns(**{one.name: one.type for one in notifications.c}, destinations=JSONB(), exceptions=JSONB())
+SELECT {COLUMNS}, given.destinations, CAST('[]' AS jsonb) AS exceptions FROM added JOIN given USING (id)
+""").columns(*notifications.c, column("destinations", JSONB), column("exceptions", JSONB))
 
 
 async def add(
