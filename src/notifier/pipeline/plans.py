@@ -1,6 +1,6 @@
 """What is to be written for a notification that has come due: pure decisions over its row."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from notifier.clock import new_id
 from notifier.domain import schedule
 from notifier.domain.delivery import Reason, Status, message_id
-from notifier.domain.schedule import Judgement, Missed, Schedule
+from notifier.domain.schedule import Interval, Judgement, Missed, Schedule
 from notifier.storage.planning import Move, NewDelivery
 
 MOST_MISSED_LISTED = 24
@@ -48,22 +48,30 @@ class Plan:
     deliveries: list[NewDelivery] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     counted: list[Row[Any]] = field(default_factory=list)
+    _alike: dict[Hashable, "_Found"] = field(default_factory=dict)
 
     def add_due(self, row: Row[Any]) -> None:
         """Add all slots that have come due: some are sent, the others end at once with their reason."""
         rule = schedule.parse_text(row.schedule)
-        found, following = _found(row, rule)
         exceptions = self.exceptions.get((row.project_id, row.id), {})
-        left_out = {at: one.action for at, one in exceptions.items() if one.action in ENDS}
-        judged = schedule.judge(rule, found, now=row.now, left_out=left_out)
-        taken = _within_limit(row, rule, judged, exceptions)
-        deliveries = [*self._range(row, judged)]
+        found = self._found(row, rule, exceptions)
+        taken = _within_limit(row, rule, found.judged, exceptions)
+        deliveries = [*self._range(row, found.judged)]
         for slot, reason in taken.slots:
-            next_slot = following if slot == found.latest else None
+            next_slot = found.following if slot == found.latest else None
             deliveries += self._slot(row, rule, slot, reason, exceptions.get(slot), next_slot)
-        next_due_at = None if _exhausted(row, rule, taken.count) else following
+        next_due_at = None if _exhausted(row, rule, taken.count) else found.following
         self.deliveries += deliveries
         self.moves.append(Move(row.project_id, row.id, row.revision, found.latest, next_due_at, taken.count))
+
+    def _found(self, row: Row[Any], rule: Schedule, exceptions: Mapping[datetime, Row[Any]]) -> "_Found":
+        """Return what has come due; of the many that are due at nine o'clock, most are alike."""
+        if exceptions:
+            return _find(row, rule, exceptions)
+        key = (row.schedule, row.next_due_at, row.now, row.anchor_at if isinstance(rule, Interval) else None)
+        if key not in self._alike:
+            self._alike[key] = _find(row, rule, exceptions)
+        return self._alike[key]
 
     def add_moved(self, row: Row[Any]) -> None:
         """Add a slot that was moved to another instant.
@@ -144,6 +152,15 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class _Found:
+    """Slots that have come due up to the latest, judged, and the one that follows them."""
+
+    latest: datetime
+    following: datetime | None
+    judged: Judgement
+
+
+@dataclass(frozen=True, slots=True)
 class _Taken:
     """Slots with the reason why nothing is sent, if any; `count` of them `max_occurrences` counts."""
 
@@ -151,7 +168,14 @@ class _Taken:
     count: int
 
 
-def _found(row: Row[Any], rule: Schedule) -> tuple[Missed, datetime | None]:
+def _find(row: Row[Any], rule: Schedule, exceptions: Mapping[datetime, Row[Any]]) -> _Found:
+    """Judge the slots that have come due."""
+    missed, following = _missed(row, rule)
+    left_out = {at: one.action for at, one in exceptions.items() if one.action in ENDS}
+    return _Found(missed.latest, following, schedule.judge(rule, missed, now=row.now, left_out=left_out))
+
+
+def _missed(row: Row[Any], rule: Schedule) -> tuple[Missed, datetime | None]:
     """Return the slots that have come due, and the one that follows them."""
     first: datetime = row.next_due_at
     following = schedule.next_slot(rule, after=first, anchor=row.anchor_at)
@@ -165,6 +189,8 @@ def _within_limit(
     row: Row[Any], rule: Schedule, judged: Judgement, exceptions: Mapping[datetime, Row[Any]]
 ) -> _Taken:
     """Return the judged slots, ascending, up to the last one that `max_occurrences` allows."""
+    if rule.limits.max_occurrences is None and not judged.unsent:
+        return _Taken([(slot, None) for slot in judged.send], len(judged.send))
     fates: dict[datetime, str | None] = {one.slot: one.reason for one in judged.unsent}
     fates |= dict.fromkeys(judged.send)
     taken, count = [], 0
