@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from notifier.clock import new_id
 from notifier.storage import access
@@ -89,3 +89,16 @@ async def test_by_a_clock_of_its_own_a_session_reads_alone(database: Database) -
     statements = statements_of(database)
     assert (await access.find_key(session, KEYS[0])) is not None
     assert any("set_config" in one for one in statements)
+
+
+async def test_it_is_planned_once_for_all(database_url: str) -> None:
+    database = Database(database_url, pool_size=1)
+    for _ in range(20):
+        await access.find_key(database.reading(), KEYS[0])
+    planned = text(
+        "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE :ours"
+    )
+    (plans,) = await database.reading().execute(planned, {"ours": "%FROM unnest%"})
+    # PostgreSQL tries five times
+    assert plans == (15, 5)
+    await database.aclose()

@@ -66,8 +66,8 @@ KEY = (
 
 WANTED = keys(key_hash=LargeBinary)
 FIND_KEY = Lookup(
+    WANTED,
     select(
-        WANTED.c.place,
         api_keys.c.project_id,
         api_keys.c.name,
         api_keys.c.scopes,
@@ -78,7 +78,6 @@ FIND_KEY = Lookup(
     .join(api_keys, api_keys.c.key_hash == WANTED.c.key_hash)
     .join(projects, projects.c.id == api_keys.c.project_id)
     .where(api_keys.c.revoked_at.is_(None)),
-    ("key_hash",),
 )
 
 

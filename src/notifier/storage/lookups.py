@@ -1,7 +1,6 @@
 """Rows found by a key: what many requests ask for at the same moment is read by one statement."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, Select, TableValuedAlias, bindparam, column, func
@@ -21,12 +20,15 @@ def keys(**parts: type[TypeEngine[Any]]) -> TableValuedAlias:
     return asked.render_derived()
 
 
-@dataclass(frozen=True)
 class Lookup:
-    """A statement that reads the rows of `keys`, each with its `place`; the first of a key counts."""
+    """A statement that reads the rows of keys, which it joins; the first row of a key counts."""
 
-    statement: Select[Any]
-    parts: tuple[str, ...]
+    def __init__(self, asked: TableValuedAlias, statement: Select[Any]) -> None:
+        self._parts = [one.name for one in asked.c if one.name != "place"]
+        # Always so, but the planner then thinks of few keys, whatever they are; else one plan for all would
+        # look worse to it than one for each call, and it would plan for longer than it reads.
+        few = asked.c.place.between(1, 1_000_000)
+        self._statement = statement.add_columns(asked.c.place).where(few)
 
     async def __call__(self, session: Session, *key: Any) -> Row[Any] | None:
         """Return the row of a key, if there is one."""
@@ -38,8 +40,8 @@ class Lookup:
 
     async def _rows(self, session: Session, asked: Sequence[Key]) -> list[Row[Any] | None]:
         """Return the row of each key, None where there is none."""
-        lists = dict(zip(self.parts, map(list, zip(*asked, strict=True)), strict=True))
+        lists = dict(zip(self._parts, map(list, zip(*asked, strict=True)), strict=True))
         found: dict[int, Row[Any]] = {}
-        for row in await session.execute(self.statement, lists):
+        for row in await session.execute(self._statement, lists):
             found.setdefault(row.place, row)
         return [found.get(place) for place, _ in enumerate(asked, start=1)]

@@ -93,14 +93,14 @@ SHOWN = (notifications, _destinations_of_row(), _exceptions_of_row())
 SELECT = select(*SHOWN).where(ALIVE, notifications.c.project_id == bindparam("of_project"))
 WANTED = keys(project_id=Uuid, id=Uuid)
 GET = Lookup(
-    select(*SHOWN, WANTED.c.place)
+    WANTED,
+    select(*SHOWN)
     .select_from(WANTED)
     .join(
         notifications,
         (notifications.c.project_id == WANTED.c.project_id) & (notifications.c.id == WANTED.c.id),
     )
     .where(ALIVE),
-    ("project_id", "id"),
 )
 GET_BY_EXTERNAL_ID = SELECT.where(notifications.c.external_id == bindparam("wanted"))
 

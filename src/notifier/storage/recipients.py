@@ -35,17 +35,18 @@ FIND = (
 
 WANTED = keys(project_id=Uuid, id=Uuid)
 BY_ID = Lookup(
-    select(*SHOWN, WANTED.c.place)
+    WANTED,
+    select(*SHOWN)
     .select_from(WANTED)
     .join(
         destinations, (destinations.c.project_id == WANTED.c.project_id) & (destinations.c.id == WANTED.c.id)
     )
     .where(destinations.c.deleted_at.is_(None)),
-    ("project_id", "id"),
 )
 HELD = keys(project_id=Uuid, fingerprint=Text)
 BY_FINGERPRINT = Lookup(
-    select(*SHOWN, HELD.c.place)
+    HELD,
+    select(*SHOWN)
     .select_from(HELD)
     .join(
         destinations,
@@ -53,7 +54,6 @@ BY_FINGERPRINT = Lookup(
     )
     .where(destinations.c.deleted_at.is_(None))
     .order_by(destinations.c.id),
-    ("project_id", "fingerprint"),
 )
 
 # The subquery puts them in order before the first lock is waited for.
