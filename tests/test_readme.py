@@ -20,10 +20,10 @@ CALLS = [block for block in BLOCKS if "curl" in block or "KEY=" in block]
 FIRST, *REST = CALLS
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
     """Start what `make run` starts."""
-    running = Up(tmp_path_factory.mktemp("readme") / "data").await_ready()
+    running = Up(tmp_path / "data").await_ready()
     yield running
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(30) == 0
@@ -46,7 +46,7 @@ def run(up: Up, *blocks: str) -> list[dict]:
 
 
 @pytest.mark.long
-def test_the_readme_s_calls_all_succeed_and_the_first_message_arrives_within_a_minute(up: Up) -> None:
+def test_the_readme_s_calls_and_pages_are_there_and_the_first_message_arrives_within_a_minute(up: Up) -> None:
     first, second = FIRST.split("\n\n", 1)
     (created,) = run(up, first, second)
     assert created["title"] == "Water the {{ plant }}"
@@ -55,6 +55,8 @@ def test_the_readme_s_calls_all_succeed_and_the_first_message_arrives_within_a_m
     delivery, *others = run(up, first, *REST)
     assert (delivery["status"], delivery["attempts"][0]["outcome"]) == ("delivered", "delivered")
     assert len(others) == 5, "a weekday schedule, send, pause, resume, change"
+    with urllib.request.urlopen(f"{up.url}/docs") as answer:
+        assert answer.status == 200
 
 
 def test_no_shell_takes_an_address_of_the_readme_for_a_pattern() -> None:
@@ -62,8 +64,3 @@ def test_no_shell_takes_an_address_of_the_readme_for_a_pattern() -> None:
     assert addresses
     assert {before for before, bare in addresses} <= {"'", '"'}
     assert not any(bare for _, bare in addresses)
-
-
-def test_the_docs_page_that_the_readme_names_is_there(up: Up) -> None:
-    with urllib.request.urlopen(f"{up.url}/docs") as answer:
-        assert answer.status == 200

@@ -97,7 +97,8 @@ async def test_a_frozen_redis_does_not_hold_the_figures_up(database_url: str, tm
     with own_valkey(tmp_path / "valkey") as valkey:
         async with running(settings_for(database_url, valkey.url)) as app, connect(app) as client:
             valkey.freeze()
-            found = await asyncio.wait_for(scrape(client), 10)
+            async with asyncio.timeout(10):
+                found = await scrape(client)
             assert found["notifier_redis_up"] == {(): 0}
             assert found["notifier_database_up"] == {(): 1}
             valkey.thaw()

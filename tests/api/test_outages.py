@@ -136,7 +136,8 @@ async def test_a_database_that_vanishes_is_unavailable_and_found_again(
         assert (await client.get("/v1/notifications")).status_code == 401
         line.cut()
         for _ in range(2):
-            answer = await asyncio.wait_for(client.get("/v1/notifications"), 10)
+            async with asyncio.timeout(10):
+                answer = await client.get("/v1/notifications")
             assert_problem(answer, 503, "unavailable")
         line.mend()
         assert (await client.get("/v1/notifications")).status_code == 401

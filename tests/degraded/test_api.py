@@ -28,7 +28,8 @@ async def api(database_url: str, redis_url: str, **settings: object) -> AsyncIte
 
 async def create(client: httpx.AsyncClient) -> int:
     """Return the status that a new notification is answered with; 503 must say when to try again."""
-    answer = await asyncio.wait_for(client.post("/v1/notifications", json=DRAFT), 15)
+    async with asyncio.timeout(15):
+        answer = await client.post("/v1/notifications", json=DRAFT)
     if answer.status_code == 503:
         assert answer.json()["type"] == "urn:notifier:problem:unavailable"
         assert answer.headers["retry-after"] == "5"
@@ -120,6 +121,7 @@ async def test_with_a_frozen_redis_a_message_is_queued_within_seconds(
     async with api(database_url, valkey.url) as client:
         valkey.freeze()
         made = await client.post("/v1/notifications", json=DRAFT)
-        sent = await asyncio.wait_for(client.post(made.headers["location"] + "/send"), 8)
+        async with asyncio.timeout(8):
+            sent = await client.post(made.headers["location"] + "/send")
         valkey.thaw()
     assert (made.status_code, sent.status_code) == (201, 202)

@@ -188,6 +188,7 @@ EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "0"))
 STEPS = int(os.environ.get("LEDGER_STEPS", "40"))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(0 if EXAMPLES else 120)
 def test_the_ledger_tells_a_whole_story_whatever_happens(database_url: str, redis_url: str) -> None:
     chosen = settings(

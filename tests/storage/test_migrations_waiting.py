@@ -56,8 +56,8 @@ def at(url: str, **changes: object) -> str:
 
 
 async def test_it_goes_on_at_once_when_the_database_is_there(database_url: str) -> None:
-    async with opened(database_url) as pool:
-        await asyncio.wait_for(wait_for(pool), 5)
+    async with opened(database_url) as pool, asyncio.timeout(20):
+        await wait_for(pool)
 
 
 async def test_it_goes_on_as_soon_as_somebody_listens(database_url: str) -> None:
@@ -69,7 +69,8 @@ async def test_it_goes_on_as_soon_as_somebody_listens(database_url: str) -> None
                 await asyncio.sleep(0.01)
         assert lines[0]["event"] == "database.awaited"
         async with relayed(port, database_url):
-            await asyncio.wait_for(waiting, 10)
+            async with asyncio.timeout(20):
+                await waiting
             await pool.aclose()
 
 
@@ -77,10 +78,12 @@ async def test_it_gives_up_in_the_end() -> None:
     port = await a_free_port()
     async with opened(f"postgresql://nobody@127.0.0.1:{port}/nothing") as pool:
         with pytest.raises(OSError, match=r"refused|failed"):
-            await asyncio.wait_for(wait_for(pool, patience=0), 5)
+            async with asyncio.timeout(20):
+                await wait_for(pool, patience=0)
 
 
 async def test_a_database_that_does_not_exist_is_an_error_at_once(database_url: str) -> None:
     async with opened(at(database_url, database="no_such_database")) as pool:
         with pytest.raises(DBAPIError, match="does not exist"):
-            await asyncio.wait_for(wait_for(pool), 5)
+            async with asyncio.timeout(20):
+                await wait_for(pool)
