@@ -8,11 +8,15 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-OPEN_END = "CASE WHEN status IN ('failed', 'held', 'unknown') THEN status END"
+# as PostgreSQL writes it, so that the two can be compared
+OPEN_END = (
+    "CASE WHEN status = ANY (ARRAY['failed'::text, 'held'::text, 'unknown'::text]) "
+    "THEN status ELSE NULL::text END"
+)
 
-# Half of a page is left for the rows that follow when deliveries are claimed and attempts recorded: they stay
-# in the page, and no index is written. Vacuum gives the room back to new rows.
-ROOM = {"deliveries": 50, "attempts": 45}
+# Half of a page, and a little, is left for the rows that follow when deliveries are claimed and attempts
+# recorded: they stay in the page, and no index is written.
+ROOM = {"deliveries": 45, "attempts": 45}
 
 # What a worker holds kept no instant before this migration.
 KEEP_DUE = """

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Row
+from sqlalchemy import Row, text
 
 from notifier.domain.delivery import AttemptOutcome, Outcome, Reason, Status
 from notifier.domain.retry import Verdict
@@ -201,6 +201,18 @@ async def test_many_claims_are_one_statement_and_each_gets_its_own_token(house: 
         one.delivery_id: one.token for one in wanted
     }
     assert len(await house.attempts()) == 50
+
+
+async def test_a_claim_leaves_all_indexes_of_the_ledger_alone(house: House) -> None:
+    await bulk_due(house, 30)
+    await house.plan()
+    wanted = [Wanted(PROJECT, row.id, uuid4()) for row in await house.deliveries()]
+    async with house.database.transaction() as session:
+        await claims.claim(session, wanted, LEASE)
+        written = "pg_stat_get_xact_tuples_updated('deliveries'::regclass)"
+        in_page = "pg_stat_get_xact_tuples_hot_updated('deliveries'::regclass)"
+        counted = (await session.execute(text(f"SELECT {written}, {in_page}"))).one()
+    assert tuple(counted) == (30, 30)
 
 
 async def test_many_outcomes_are_one_statement_and_each_delivery_keeps_its_own(house: House) -> None:

@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 from alembic import command
 
-from notifier.storage import migrations
+from notifier.storage import migrations, rescue
+from notifier.storage.engine import Database
 from notifier.storage.tables import metadata
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,32 @@ async def test_revisions_from_before_learn_when_they_were_replaced(empty_databas
     )
     await connection.close()
     assert [tuple(row) for row in rows] == 2 * [(1, "2027-01-03"), (2, "2027-01-05"), (4, None)]
+
+
+SENDING = """
+INSERT INTO projects (id, name, mode) VALUES (gen_random_uuid(), 'p', 'live');
+INSERT INTO destinations (project_id, id, kind, name, config, fingerprint, updated_at)
+SELECT id, gen_random_uuid(), 'log', 'log', '{}', 'log', now() FROM projects;
+INSERT INTO deliveries (project_id, id, destination_id, trigger, scheduled_for, message_id, status,
+  attempts_made, lease_token, lease_expires_at, first_attempt_at)
+SELECT project_id, id, id, 'test', now(), 'm', 'sending', 1, id, now(), now() FROM destinations;
+INSERT INTO attempts (project_id, delivery_id, number, started_at)
+SELECT project_id, id, 1, now() FROM deliveries
+"""
+
+
+async def test_what_was_being_sent_before_is_found_by_the_rescuer(empty_database_url: str) -> None:
+    await asyncio.to_thread(command.upgrade, migrations.config(empty_database_url), "0004")
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.execute(SENDING)
+    await migrations.upgrade(empty_database_url)
+    database = Database(empty_database_url)
+    async with database.transaction() as session:
+        assert await rescue.break_leases(session, 9) == 1
+    await database.aclose()
+    await connection.execute("DELETE FROM deliveries")
+    assert await connection.fetchval("SELECT count(*) FROM attempts") == 0
+    await connection.close()
 
 
 def environment(database_url: str, **others: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The ledger: deliveries and their attempts; and who is alive.
 
 No index names what a claim changes (`status`, the lease): so the new row stays in its page, half of which the
-migrations leave free for it, and none of the indexes is written (docs/decisions/0005-ledger-at-size.md).
+migrations leave free for that, and none of the indexes is written (docs/decisions/0005-ledger-at-size.md).
 """
 
 from sqlalchemy import (
@@ -23,7 +23,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from notifier.storage.tables.columns import clock, created_at, instant, metadata
 
-OPEN_END = "CASE WHEN status IN ('failed', 'held', 'unknown') THEN status END"
+# as PostgreSQL writes it, so that the two can be compared
+OPEN_END = (
+    "CASE WHEN status = ANY (ARRAY['failed'::text, 'held'::text, 'unknown'::text]) "
+    "THEN status ELSE NULL::text END"
+)
 
 deliveries = Table(
     "deliveries",
