@@ -133,8 +133,7 @@ class NotificationRead(Output):
     @classmethod
     def of(cls, row: Any, secrets: Mapping[UUID, str] | None = None) -> Self:
         """Return the answer for a row."""
-        read = cls.model_validate(row)
-        read.next_due_at = upcoming.next_sent_at(row)
+        read = cls.model_validate({**row._mapping, "next_due_at": upcoming.next_sent_at(row)})
         for target in read.destinations if secrets else ():
             target.secret = (secrets or {}).get(target.id)
         return read
