@@ -89,3 +89,12 @@ async def test_what_comes_while_enough_batches_run_grows_the_next_one() -> None:
     work.go.set()
     assert await asyncio.gather(first, *later) == [0, 2, 4, 6, 8, 10]
     assert work.batches == [[0], [1, 2, 3, 4, 5]]
+
+
+async def test_an_error_among_the_results_is_that_of_one_caller_only() -> None:
+    async def halve(items: Sequence[int]) -> list[int | Exception]:
+        return [ValueError(item) if item % 2 else item // 2 for item in items]
+
+    call = Gatherer(halve, window=0.001, most=100)
+    found = await asyncio.gather(*(call(n) for n in (2, 3, 4)), return_exceptions=True)
+    assert (found[0], str(found[1]), found[2]) == (1, "3", 2)

@@ -14,13 +14,13 @@ class Gatherer(Generic[Item, Result]):
     No more than `at_once` batches are in work; what comes meanwhile waits and grows the next one, so that a
     slow `work` gets few large batches rather than many small ones.
 
-    `work` returns a result for each item, in order; its error becomes the error of all of them. A caller
-    that is cancelled takes nothing from the others: the work goes on, only its own result is dropped.
+    `work` returns a result for each item, in order, or its error; an error that it raises is that of all of
+    them. A caller that is cancelled takes nothing from the others: only its own result is dropped.
     """
 
     def __init__(
         self,
-        work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        work: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
         *,
         window: float,
         most: int,
@@ -71,5 +71,9 @@ class Gatherer(Generic[Item, Result]):
                 raise
             return
         for (_, future), result in zip(batch, results, strict=True):
-            if not future.done():
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
                 future.set_result(result)

@@ -9,12 +9,14 @@ from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy import Row
+from sqlalchemy.exc import DBAPIError
 
 from notifier.domain.delivery import Reason, Status
 from notifier.gathering import Gatherer
 from notifier.storage import claims
 from notifier.storage.claims import Finished, Wanted
-from notifier.storage.engine import Database, Session
+from notifier.storage.engine import Database
+from notifier.storage.failures import is_away
 
 log = structlog.get_logger(__name__)
 
@@ -49,17 +51,44 @@ class Bookkeeping:
             taken = await claims.claim(session, wanted, self._lease)
         return [_own(taken.get(one.delivery_id), one) for one in wanted]
 
-    async def _record(self, finished: Sequence[Finished]) -> list[bool]:
+    async def _record(self, finished: Sequence[Finished]) -> list[bool | Exception]:
         """Write outcomes; a success that comes too late is absorbed, a receiver that is gone is blocked."""
-        gone = [one for one in finished if one.verdict.reason is Reason.DESTINATION_GONE]
-        async with self._database.transaction() if gone else self._database.statement() as session:
-            written = await claims.finish(session, finished)
-            blocked = await _block(session, [one for one in gone if one.delivery_id in written])
-        for one in blocked:
-            ids = {"project_id": str(one.project_id), "destination_id": str(one.destination_id)}
-            log.error("destination.blocked", reason="gone", error=one.outcome.error, **ids)
-        written |= await self._absorb([one for one in finished if one.delivery_id not in written])
-        return [one.delivery_id in written for one in finished]
+        written, refused = await self._finish(finished)
+        # by itself: what waits for a destination can be much, and is not these outcomes' concern
+        for one in finished:
+            if one.verdict.reason is Reason.DESTINATION_GONE and one.delivery_id in written:
+                await self._block(one)
+        fenced = [one for one in finished if one.delivery_id not in written | refused.keys()]
+        written |= await self._absorb(fenced)
+        return [refused.get(one.delivery_id, one.delivery_id in written) for one in finished]
+
+    async def _finish(self, finished: Sequence[Finished]) -> tuple[set[UUID], dict[UUID, Exception]]:
+        """Return which outcomes were written, and why others cannot be: one must not cost the rest."""
+        try:
+            async with self._database.statement() as session:
+                return await claims.finish(session, finished), {}
+        except DBAPIError as error:
+            if is_away(error):
+                raise
+            if len(finished) == 1:
+                return set(), {finished[0].delivery_id: error}
+        half = len(finished) // 2
+        first, second = [await self._finish(part) for part in (finished[:half], finished[half:])]
+        return first[0] | second[0], first[1] | second[1]
+
+    async def _block(self, gone: Finished) -> None:
+        """Block a destination. If that cannot be done now, the next delivery to it says so again."""
+        ids = {"project_id": str(gone.project_id), "destination_id": str(gone.destination_id)}
+        try:
+            async with self._database.transaction() as session:
+                blocked = await claims.block_destination(
+                    session, gone.project_id, gone.destination_id, "gone"
+                )
+        except Exception as error:
+            log.warning("destination.not_blocked", error=repr(error), **ids)
+            return
+        if blocked:
+            log.error("destination.blocked", reason="gone", error=gone.outcome.error, **ids)
 
     async def _absorb(self, fenced: Sequence[Finished]) -> set[UUID]:
         """Take the successes of those that lost their lease; return which were still wanted."""
@@ -68,15 +97,6 @@ class Bookkeeping:
             return set()
         async with self._database.statement() as session:
             return await claims.absorb(session, late)
-
-
-async def _block(session: Session, gone: Sequence[Finished]) -> list[Finished]:
-    """Block the destinations of these, in one order; return the first of each that was not blocked before."""
-    return [
-        one
-        for one in sorted(gone, key=lambda one: one.destination_id)
-        if await claims.block_destination(session, one.project_id, one.destination_id, "gone")
-    ]
 
 
 def _own(row: Row[Any] | None, wanted: Wanted) -> Row[Any] | None:
