@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from notifier.channels.email import EmailChannel
+from notifier.channels.email import PATIENT_TRIES, EmailChannel
 from notifier.channels.email_message import compose, html
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
 from tests.channels.certificates import server_tls
@@ -146,11 +146,55 @@ async def test_all_recipients_refused_for_good_is_final(receiver: SmtpReceiver) 
     assert outcome.error == f"refused: {ADA} (550 no such user); {BOB} (553 nor this)"
 
 
-async def test_some_recipients_refused_is_delivered_and_says_who(receiver: SmtpReceiver) -> None:
+async def test_some_recipients_refused_for_good_is_delivered_and_says_who(receiver: SmtpReceiver) -> None:
     receiver.replies = {ADA: "550 no such user"}
     outcome = await send(receiver.port, mail(ADA, BOB))
-    assert (outcome.result, outcome.error) == (DELIVERED, f"not accepted for {ADA} (550 no such user)")
+    assert (outcome.result, outcome.reason) == (DELIVERED, Reason.PARTLY_REFUSED)
+    assert outcome.error == f"not accepted for {ADA} (550 no such user)"
     assert receiver.mails[0].recipients == [BOB]
+
+
+async def test_while_one_is_refused_for_the_moment_nobody_gets_the_mail_and_then_all_do(
+    receiver: SmtpReceiver,
+) -> None:
+    receiver.replies = {ADA: "450 greylisted"}
+    for attempt in range(1, PATIENT_TRIES + 1):
+        outcome = await send(receiver.port, mail(ADA, BOB, attempt=attempt))
+        assert (outcome.result, outcome.ours, receiver.mails) == (FAILED, False, [])
+        assert outcome.error == f"sent to nobody yet: {ADA} (450 greylisted)"
+    receiver.replies = {}
+    outcome = await send(receiver.port, mail(ADA, BOB, attempt=PATIENT_TRIES))
+    assert (outcome.result, outcome.reason) == (DELIVERED, None)
+    assert [one.recipients for one in receiver.mails] == [[ADA, BOB]]
+
+
+@pytest.mark.parametrize("changes", [{"attempt": PATIENT_TRIES + 1}, {"attempt": 1, "last": True}], ids=str)
+async def test_one_that_is_refused_again_and_again_keeps_the_mail_from_nobody_else(
+    receiver: SmtpReceiver, changes: dict[str, Any]
+) -> None:
+    receiver.replies = {ADA: "450 busy"}
+    outcome = await send(receiver.port, mail(ADA, BOB, **changes))
+    assert (outcome.result, outcome.reason) == (DELIVERED, Reason.PARTLY_REFUSED)
+    assert outcome.error == f"not accepted for {ADA} (450 busy)"
+    assert [one.recipients for one in receiver.mails] == [[BOB]]
+
+
+@pytest.mark.parametrize(
+    ("replies", "ours"),
+    [
+        ({"EHLO": "drop"}, True),
+        ({"EHLO": "hang"}, True),
+        ({"MAIL": "550 sender not welcome"}, True),
+        ({ADA: "450 busy"}, False),
+        ({ADA: "hang"}, False),
+        ({"DATA": "451 later"}, False),
+    ],
+)
+async def test_until_the_sender_is_accepted_no_destination_is_at_fault(
+    receiver: SmtpReceiver, replies: dict[str, str], ours: bool
+) -> None:
+    receiver.replies = replies
+    assert (await send(receiver.port, mail())).ours is ours
 
 
 @pytest.mark.parametrize(
@@ -232,6 +276,7 @@ async def test_a_refused_connection_is_a_definite_failure() -> None:
 async def test_without_a_mail_server_the_error_names_the_setting() -> None:
     outcome = await EmailChannel(settings(smtp_host=None)).send(mail())
     assert (outcome.result, "NOTIFIER_SMTP_HOST" in (outcome.error or "")) == (FAILED, True)
+    assert outcome.ours
 
 
 async def test_a_login_is_used_and_a_wrong_one_is_a_failure() -> None:

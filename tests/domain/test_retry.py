@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from notifier.domain.delivery import AMBIGUOUS, AttemptOutcome, Outcome, Reason, Status
-from notifier.domain.retry import Verdict, decide
+from notifier.domain.retry import Verdict, decide, is_last
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 STANDARD = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
@@ -144,6 +144,29 @@ def test_a_rejection_is_the_end_whatever_waits_are_left(reason: Reason) -> None:
 def test_a_success_is_delivered_even_after_the_next_slot_began(attempts_made: int) -> None:
     delivered = verdict(Outcome.delivered(204), attempts_made=attempts_made, expires_in=-1)
     assert delivered == Verdict(Status.DELIVERED)
+
+
+def test_what_was_left_out_of_a_delivery_stays_with_it() -> None:
+    partly = Outcome(AttemptOutcome.DELIVERED, 250, reason=Reason.PARTLY_REFUSED)
+    assert verdict(partly) == Verdict(Status.DELIVERED, Reason.PARTLY_REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("attempts_made", "expires_in", "last"),
+    [
+        (9, None, False),
+        (10, None, True),  # 9 waits lie between 10 tries
+        (2, 361.0, False),  # the longest wait is 300 + 20 % of 300
+        (2, 360.0, True),
+        (2, -1.0, True),
+    ],
+)
+def test_a_try_is_the_last_if_no_wait_is_left_or_the_next_slot_may_come_first(
+    attempts_made: int, expires_in: float | None, last: bool
+) -> None:
+    expires_at = None if expires_in is None else NOW + timedelta(seconds=expires_in)
+    waits = tuple(timedelta(seconds=wait) for wait in STANDARD)
+    assert last is is_last(attempts_made=attempts_made, ends_by=NOW, expires_at=expires_at, waits=waits)
 
 
 @pytest.mark.parametrize("outcome", list(AttemptOutcome))

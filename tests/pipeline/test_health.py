@@ -10,6 +10,7 @@ from sqlalchemy import Row
 
 from notifier.domain.delivery import AttemptOutcome, Outcome, Reason
 from notifier.pipeline import health, rescuer
+from notifier.rendering import language
 from notifier.services import destinations
 from tests.house import PROJECT, House
 from tests.pipeline.conftest import Begin
@@ -110,6 +111,8 @@ async def test_nor_does_a_failure_that_tells_nothing_new(failing: Failing) -> No
         (Outcome.rejected(Reason.TEMPLATE_ERROR, "line 1"), False),
         (Outcome.rejected(Reason.DECRYPTION_ERROR, "other key"), False),
         (Outcome(AttemptOutcome.UNKNOWN, error="internal error"), False),
+        (Outcome(AttemptOutcome.FAILED, error="the template takes too long", ours=True), False),
+        (Outcome(AttemptOutcome.TIMEOUT, error="our mail server hangs", ours=True), False),
     ],
     ids=str,
 )
@@ -118,6 +121,21 @@ async def test_only_what_is_the_receivers_fault_counts(
 ) -> None:
     await failing.hours(1, outcome)
     assert await failing.state() == (("2027-01-01T01:00", 1, None) if counts else (None, 0, None))
+
+
+async def test_words_that_are_slow_and_errors_of_our_own_do_not_count(
+    failing: Failing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language, "CPU_LIMIT", 0.0)
+    slow = "{% for i in (1..1000) %}{% for j in (1..10) %}{{ i }}{% endfor %}{% endfor %}"
+    await failing.sql("UPDATE notification_revisions SET body = :body", body=slow)
+    await failing.hours(1)
+    # as no version of the service writes it
+    await failing.sql("UPDATE notification_revisions SET body = '', data = '[]'")
+    await failing.hours(1)
+    errors = await failing.sql("SELECT error FROM attempts ORDER BY started_at")
+    assert [one.error[:14] for one in errors] == ["the template t", "internal error"]
+    assert await failing.state() == (None, 0, None)
 
 
 async def test_another_try_of_the_same_delivery_is_no_other_delivery(failing: Failing) -> None:

@@ -104,6 +104,11 @@ async def _(house: House) -> None:
     await house.send()
 
 
+@way("delivered", Reason.PARTLY_REFUSED)
+async def _(house: House) -> None:
+    await first_answer(house, Outcome(AttemptOutcome.DELIVERED, 250, "not for", reason=Reason.PARTLY_REFUSED))
+
+
 @way("failed", Reason.TEMPLATE_ERROR)
 async def _(house: House) -> None:
     await house.plan_one()

@@ -4,10 +4,10 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from email.utils import parseaddr
 from functools import cached_property
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import aiosmtplib
@@ -21,8 +21,18 @@ from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
 from notifier.settings import Settings
 
 QUIT_SECONDS = 1.0
+PATIENT_TRIES = 3
+"""So often a mail waits for all its recipients, if some are refused for the moment only."""
 
 Refusals = list[aiosmtplib.SMTPRecipientRefused]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a try got: past the point where our own server is at fault, and past the last byte."""
+
+    ours: bool = True
+    handed_over: bool = False
 
 
 class EmailChannel:
@@ -47,11 +57,18 @@ class EmailChannel:
         return self._settings.smtp_host or ""
 
     async def send(self, envelope: Envelope) -> Outcome:
-        """Hand the mail over once; what is lost after its last byte was sent is ambiguous."""
+        """Hand the mail over once; what is lost after its last byte was sent is ambiguous.
+
+        Until the server has taken the sender, no destination is at fault: all mails meet the same.
+        """
+        progress = Progress()
+        outcome = await self._try(envelope, progress)
+        return replace(outcome, ours=progress.ours)
+
+    async def _try(self, envelope: Envelope, progress: Progress) -> Outcome:
         if not self._settings.smtp_host:
             text = "no mail server is configured: set NOTIFIER_SMTP_HOST"
             return unsuccessful(AttemptOutcome.FAILED, text)
-        progress = SimpleNamespace(handed_over=False)
         client: aiosmtplib.SMTP | None = None
         try:
             async with asyncio.timeout(self._settings.channel_timeout):
@@ -71,13 +88,18 @@ class EmailChannel:
                 client.close()
         return outcome
 
-    async def _deliver(
-        self, client: aiosmtplib.SMTP, envelope: Envelope, progress: SimpleNamespace
-    ) -> Outcome:
+    async def _deliver(self, client: aiosmtplib.SMTP, envelope: Envelope, progress: Progress) -> Outcome:
         sender, recipients = self._settings.smtp_from, list(envelope.config["to"])
         message = compose(envelope, sender, recipients)
         await client.connect()
-        return await _hand_over(client, message, parseaddr(sender)[1], recipients, progress)
+        refusals = await _open_envelope(client, parseaddr(sender)[1], recipients, progress)
+        if len(refusals) == len(recipients):
+            return _all_refused(refusals)
+        if _can_wait(envelope) and not all(map(_lasts, refusals)):
+            # nobody has the mail yet: the goodbye takes back what was named
+            return unsuccessful(AttemptOutcome.FAILED, "sent to nobody yet: " + _listed(refusals))
+        answer = await _transmit(client, message, progress)
+        return _partly(refusals, answer.code) if refusals else Outcome.delivered(answer.code)
 
     def _client(self) -> aiosmtplib.SMTP:
         settings = self._settings
@@ -102,31 +124,15 @@ class EmailChannel:
         """Nothing to let go of."""
 
 
-async def _hand_over(
-    client: aiosmtplib.SMTP,
-    message: EmailMessage,
-    sender: str,
-    recipients: list[str],
-    progress: SimpleNamespace,
-) -> Outcome:
-    refusals = await _open_envelope(client, sender, recipients)
-    if len(refusals) == len(recipients):
-        return _all_refused(refusals)
-    answer = await _transmit(client, message, progress)
-    error = "not accepted for " + _listed(refusals) if refusals else None
-    return (
-        unsuccessful(AttemptOutcome.DELIVERED, error, answer.code)
-        if error
-        else Outcome.delivered(answer.code)
-    )
-
-
-async def _open_envelope(client: aiosmtplib.SMTP, sender: str, recipients: list[str]) -> Refusals:
+async def _open_envelope(
+    client: aiosmtplib.SMTP, sender: str, recipients: list[str], progress: Progress
+) -> Refusals:
     """Name sender and recipients; return the recipients that were refused."""
     utf8 = not all(address.isascii() for address in (sender, *recipients))
     options = ["SMTPUTF8"] if utf8 else []
     encoding = "utf-8" if utf8 else "ascii"
     await client.mail(sender, options=options, encoding=encoding)
+    progress.ours = False
     refusals: Refusals = []
     for recipient in recipients:
         try:
@@ -137,7 +143,7 @@ async def _open_envelope(client: aiosmtplib.SMTP, sender: str, recipients: list[
 
 
 async def _transmit(
-    client: aiosmtplib.SMTP, message: EmailMessage, progress: SimpleNamespace
+    client: aiosmtplib.SMTP, message: EmailMessage, progress: Progress
 ) -> aiosmtplib.SMTPResponse:
     """Send the message itself.
 
@@ -165,11 +171,25 @@ async def _say_goodbye(client: aiosmtplib.SMTP) -> None:
 
 def _all_refused(refusals: Refusals) -> Outcome:
     text = "refused: " + _listed(refusals)
-    lasting = all(500 <= refusal.code < 600 for refusal in refusals)
-    if lasting:
+    if all(map(_lasts, refusals)):
         refused = unsuccessful(AttemptOutcome.REJECTED, text, refusals[0].code)
         return Outcome.rejected(Reason.RECIPIENT_REJECTED, refused.error or "", refused.status_code)
     return unsuccessful(AttemptOutcome.FAILED, text, refusals[0].code)
+
+
+def _can_wait(envelope: Envelope) -> bool:
+    """Say whether another try may find all recipients; one that is never there must not keep the others."""
+    return envelope.attempt <= PATIENT_TRIES and not envelope.last
+
+
+def _lasts(refusal: aiosmtplib.SMTPRecipientRefused) -> bool:
+    return 500 <= refusal.code < 600
+
+
+def _partly(refusals: Refusals, code: int) -> Outcome:
+    """Return the outcome of a mail that some will never get: they are told of in the ledger."""
+    error = "not accepted for " + _listed(refusals)
+    return replace(unsuccessful(AttemptOutcome.DELIVERED, error, code), reason=Reason.PARTLY_REFUSED)
 
 
 def _listed(refusals: Refusals) -> str:

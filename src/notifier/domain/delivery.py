@@ -42,7 +42,7 @@ CLAIMABLE = frozenset({Status.PENDING, Status.RETRYING})
 
 
 class Reason(StrEnum):
-    """Why a delivery ended as it did (of those that were delivered, only the decided ones have one)."""
+    """Why a delivery ended as it did (of those that were delivered, most have none)."""
 
     RETRIES_EXHAUSTED = "retries_exhausted"
     NEXT_SLOT_REACHED = "next_slot_reached"
@@ -54,6 +54,7 @@ class Reason(StrEnum):
     POISON = "poison"
     PLANNING_ERROR = "planning_error"
     DECIDED = "decided"
+    PARTLY_REFUSED = "partly_refused"
     OVERDUE = "overdue"
     PAUSED = "paused"
     EXCLUDED = "excluded"
@@ -85,7 +86,8 @@ class Outcome:
     """What a channel returns for one try. A channel raises only for bugs.
 
     `retry_after` is the wait that the receiver asked for. `reason` is set where `result` is rejected
-    (no retry); `error` is a short text for the ledger, `status_code` the receiver's HTTP or SMTP code.
+    (no retry), or where a part only was delivered; `error` is a short text for the ledger, `status_code`
+    the receiver's HTTP or SMTP code. `ours`: the service is at fault, not the destination.
     """
 
     result: AttemptOutcome
@@ -93,6 +95,7 @@ class Outcome:
     error: str | None = None
     retry_after: timedelta | None = None
     reason: Reason | None = None
+    ours: bool = False
 
     @classmethod
     def delivered(cls, status_code: int | None = None) -> "Outcome":
@@ -111,8 +114,8 @@ class Envelope:
 
     `message_id` is the same on every attempt of a delivery. `secrets` holds the destination's signing
     secrets, newest first (empty where the kind has none). `late_by` is the time from `scheduled_for`
-    to the first claim. `event` is set where the project is told of something: its `type`, `timestamp` and
-    `data`. Instants are UTC.
+    to the first claim. `last`: no other try may follow, should this one fail. `event` is set where the
+    project is told of something: its `type`, `timestamp` and `data`. Instants are UTC.
     """
 
     delivery_id: UUID
@@ -130,6 +133,7 @@ class Envelope:
     config: Mapping[str, Any]
     secrets: tuple[str, ...] = ()
     event: Mapping[str, Any] | None = None
+    last: bool = False
 
 
 class Decision(StrEnum):

@@ -37,7 +37,7 @@ def decide(
     With `hold_unknown` a message that may have arrived is not sent again: a person decides.
     """
     if outcome.result is AttemptOutcome.DELIVERED:
-        return Verdict(Status.DELIVERED)
+        return Verdict(Status.DELIVERED, outcome.reason)
     if outcome.result is AttemptOutcome.REJECTED:
         return Verdict(Status.FAILED, outcome.reason)
     if hold_unknown and outcome.result in AMBIGUOUS:
@@ -48,6 +48,15 @@ def decide(
     if expires_at is not None and now + wait >= expires_at:
         return Verdict(Status.FAILED, Reason.NEXT_SLOT_REACHED)
     return Verdict(Status.RETRYING, wait=wait)
+
+
+def is_last(
+    *, attempts_made: int, ends_by: datetime, expires_at: datetime | None, waits: tuple[timedelta, ...]
+) -> bool:
+    """Say whether a try that ends by then (UTC) may have no other one after it, should it fail."""
+    if attempts_made > len(waits):
+        return True
+    return expires_at is not None and ends_by + waits[attempts_made - 1] * (1 + JITTER) >= expires_at
 
 
 def _wait(outcome: Outcome, base: timedelta, jitter: float) -> timedelta:

@@ -21,7 +21,7 @@ from notifier.clock import monotonic
 from notifier.deadlines import Deadlines
 from notifier.domain import schedule
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Trigger
-from notifier.domain.retry import Verdict, decide
+from notifier.domain.retry import Verdict, decide, is_last
 from notifier.pipeline import events
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads, Crowded
@@ -141,7 +141,7 @@ class Deliverer:
             receiver = channel.receiver(envelope.config)
         except rendering.TemplateSlow as error:
             # it was fast enough when it was saved
-            return Outcome(AttemptOutcome.FAILED, error=str(error))
+            return Outcome(AttemptOutcome.FAILED, error=str(error), ours=True)
         except rendering.TemplateFailed as error:
             return Outcome.rejected(Reason.TEMPLATE_ERROR, str(error))
         except DecryptionFailed as error:
@@ -149,7 +149,7 @@ class Deliverer:
         except Exception as error:
             # a bug, but nothing has left; a newer version may do better
             log.exception("envelope.failed", delivery_id=str(claim.id), kind=claim.kind)
-            return Outcome(AttemptOutcome.FAILED, error=f"internal error: {type(error).__name__}")
+            return Outcome(AttemptOutcome.FAILED, error=f"internal error: {type(error).__name__}", ours=True)
         async with self.receivers.place((claim.kind, receiver)):
             return await self._send(channel, envelope, started)
 
@@ -187,6 +187,7 @@ class Deliverer:
             config=self._config(claim),
             secrets=tuple(self.cipher.decrypt(secret) for secret in claim.secrets),
             event=claim.event,
+            last=self._is_last(claim),
         )
 
     def _config(self, claim: Row[Any]) -> dict[str, Any]:
@@ -232,6 +233,16 @@ class Deliverer:
             outcome,
             verdict,
             int(elapsed * 1000),
+        )
+
+    def _is_last(self, claim: Row[Any]) -> bool:
+        """Say whether this may be the last try: by its end the next slot is too near, or no wait is left."""
+        ends_by = claim.claimed_at + timedelta(seconds=self.limits.lease)
+        return is_last(
+            attempts_made=claim.attempts_made,
+            ends_by=ends_by,
+            expires_at=claim.expires_at,
+            waits=self._waits(claim),
         )
 
     def _waits(self, claim: Row[Any]) -> tuple[timedelta, ...]:

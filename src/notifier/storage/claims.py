@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Float, Integer, Row, Text, TextClause, Uuid, bindparam, text
+from sqlalchemy import ARRAY, Boolean, Float, Integer, Row, Text, TextClause, Uuid, bindparam, text
 from sqlalchemy.types import TypeEngine
 
 from notifier.domain.delivery import Outcome
@@ -104,6 +104,7 @@ OUTCOME_COLUMNS: dict[str, type[TypeEngine[Any]]] = {
     "statuses": Text,
     "reasons": Text,
     "waits": Float,
+    "ours": Boolean,
 }
 
 
@@ -116,8 +117,8 @@ def _outcomes(fence: str) -> TextClause:
     statement = text(f"""
 WITH given AS (
   SELECT * FROM {unnest(OUTCOME_COLUMNS)} AS given (
-    project_id, id, token, number, outcome, status_code, error, duration_ms, verdict, verdict_reason, wait
-  )
+    project_id, id, token, number, outcome, status_code, error, duration_ms, verdict, verdict_reason,
+    wait, ours)
 ), ended AS MATERIALIZED (
   SELECT given.*, CASE WHEN verdict = 'retrying' THEN (
     SELECT {FORBIDS_RETRY}
@@ -141,7 +142,7 @@ WITH given AS (
   WHERE d.project_id = ended.project_id AND d.id = ended.id AND {fence}
   RETURNING d.project_id, d.id, d.notification_id, d.revision, d.trigger, d.scheduled_for, d.status,
     d.finished_at, d.destination_id, ended.number, ended.outcome, ended.status_code, ended.error,
-    ended.duration_ms, ended.verdict_reason
+    ended.duration_ms, ended.verdict_reason, ended.ours
 ), attempt AS (
   UPDATE attempts AS a
   SET outcome = done.outcome, status_code = done.status_code, error = done.error,
@@ -281,6 +282,7 @@ def _outcome_columns(finished: Sequence[Finished]) -> dict[str, list[Any]]:
         "statuses": [one.verdict.status for one in finished],
         "reasons": [one.verdict.reason for one in finished],
         "waits": [wait.total_seconds() if wait else None for wait in waits],
+        "ours": [one.outcome.ours for one in finished],
     }
 
 

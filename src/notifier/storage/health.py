@@ -15,9 +15,9 @@ from notifier.storage.engine import Session
 ENOUGH_DELIVERIES = 10
 """So many deliveries are counted: with fewer, a destination is not given up."""
 
-# The receiver's fault, not that of the words, of our key or of a worker that died.
-FAULT = """(done.outcome IN ('failed', 'timeout', 'connection_lost')
-    OR done.verdict_reason IN ('recipient_rejected', 'address_blocked'))"""
+# The receiver's fault, not that of the words, of our key, of our mail server or of a worker that died.
+FAULT = """(NOT done.ours AND (done.outcome IN ('failed', 'timeout', 'connection_lost')
+    OR done.verdict_reason IN ('recipient_rejected', 'address_blocked')))"""
 
 FEEL = f"""felt AS (
   SELECT project_id, destination_id,
