@@ -24,7 +24,7 @@ API_KEY = "a-bootstrap-key-for-tests"
 
 
 async def until(
-    condition: Callable[[], bool | Awaitable[bool]], seconds: float = 20.0, what: str = ""
+    condition: Callable[[], bool | Awaitable[bool]], seconds: float = 45.0, what: str = ""
 ) -> None:
     """Return as soon as the condition holds; fail the test if it does not within `seconds`."""
     deadline = asyncio.get_running_loop().time() + seconds

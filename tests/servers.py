@@ -33,7 +33,7 @@ START_SECONDS = 60.0
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20.0, what: str = "") -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 45.0, what: str = "") -> None:
     """Return as soon as the condition holds; fail the test if it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

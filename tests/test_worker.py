@@ -18,7 +18,7 @@ from notifier.worker import make_scheduler, make_worker
 from tests.house import House, bulk_due, open_house, settings
 from tests.processes import LOOPBACK, OwnValkey, Roles, open_roles, own_valkey, slow_receiver, until
 
-STOP_SECONDS = 10
+STOP_SECONDS = 30
 
 
 @pytest.fixture

@@ -170,9 +170,14 @@ class Rehearsal:
 
     async def advance(self, to: str, *, down: bool = False) -> list[tuple[str, str]]:
         """Run the clock to an instant; return when each message went out, and its title."""
-        done = await self.post("/v1/test-clock/advance", {"to": to, "down": down})
-        assert (done["now"], done["complete"]) == (to, True)
-        return [(one["sent_at"], one["title"]) for one in done["messages"]]
+        messages: list[tuple[str, str]] = []
+        complete = False
+        while not complete:  # a slow machine needs more calls than one for a year
+            done = await self.post("/v1/test-clock/advance", {"to": to, "down": down})
+            messages += [(one["sent_at"], one["title"]) for one in done["messages"]]
+            complete = done["complete"]
+        assert done["now"] == to
+        return messages
 
     async def ledger(self, **filters: object) -> list[tuple[str, str, str | None]]:
         """Return slot, status and reason of every delivery, by slot."""

@@ -31,6 +31,7 @@ async def ambiguous_attempts(house: House) -> Counter[str]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 async def test_after_kill_9_all_arrive_and_each_extra_receipt_has_an_ambiguous_attempt(
     database_url: str, valkey: OwnValkey, roles: Roles
 ) -> None:

@@ -36,7 +36,7 @@ def test_children_are_ended_though_the_lock_outlives_the_pipe(data_dir: Path) ->
     assert lock is not None
     threading.Timer(0.5, os.close, [lock]).start()
     wait_until(lambda: child.exit_code() is not None)
-    assert watcher.wait(10) == 0
+    assert watcher.wait(40) == 0
     assert not folder.sockets.exists()
 
 
@@ -51,6 +51,6 @@ def test_children_are_left_to_a_new_supervisor(data_dir: Path) -> None:
     assert again.stdout
     assert again.stdout.readline() == "taken\n"
     end_the_pipe(watcher)
-    assert watcher.wait(10) == 0
+    assert watcher.wait(40) == 0
     assert child.exit_code() is None
     again.communicate()

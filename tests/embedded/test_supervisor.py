@@ -78,7 +78,7 @@ class Running:
 def test_a_signal_ends_everything_in_good_order(data_dir: Path, number: signal.Signals) -> None:
     running = Running(data_dir, first=SLEEP, second=SLEEP)
     running.process.send_signal(number)
-    assert running.process.wait(20) == 0
+    assert running.process.wait(40) == 0
     assert running.nothing_runs()
     assert "stopped" in running.said()
 
@@ -89,7 +89,7 @@ def test_a_second_ctrl_c_hurries(data_dir: Path) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         running.process.wait(0.7)
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(20) == 0
+    assert running.process.wait(40) == 0
     assert running.nothing_runs()
 
 
@@ -101,7 +101,7 @@ def test_a_child_that_dies_is_reported_in_one_line_and_started_again(data_dir: P
     assert "worker was ended by SIGKILL; starting it again in 1 s" in running.said()
     assert running.child_pid("worker") != before
     running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(20) == 0
+    assert running.process.wait(40) == 0
 
 
 def test_a_child_that_keeps_dying_is_started_ever_more_slowly(data_dir: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_child_that_keeps_dying_is_started_ever_more_slowly(data_dir: Path) ->
     waits = re.findall(r"ended with exit code 3; starting it again in (\d+) s", running.said())
     assert waits[:3] == ["1", "2", "4"]
     running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(20) == 0
+    assert running.process.wait(40) == 0
 
 
 def test_children_do_not_outlive_a_killed_supervisor(data_dir: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_start_right_after_a_kill_waits_for_the_end_of_what_was_killed(data_di
     again = Running(data_dir, first=SLEEP)
     assert again.child_pid("first") != pid
     again.process.send_signal(signal.SIGTERM)
-    assert again.process.wait(20) == 0
+    assert again.process.wait(40) == 0
 
 
 def test_warnings_of_children_reach_the_terminal_in_readable_form(data_dir: Path) -> None:
@@ -136,7 +136,7 @@ def test_warnings_of_children_reach_the_terminal_in_readable_form(data_dir: Path
     running = Running(data_dir, scheduler=f"print({line!r}); {SLEEP}")
     wait_until(lambda: "scheduler: warning: sweep.late seconds=7" in running.said())
     running.process.send_signal(signal.SIGTERM)
-    assert running.process.wait(20) == 0
+    assert running.process.wait(40) == 0
 
 
 def test_a_child_that_ends_while_starting_fails_the_start_with_its_last_lines(data_dir: Path) -> None:

@@ -141,6 +141,7 @@ async def check(timeline: Timeline, wanted: str) -> int:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 async def test_a_thousand_rounds_of_edit_pause_and_sweep_neither_lose_nor_double_a_slot(begin: Begin) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - shown when it fails

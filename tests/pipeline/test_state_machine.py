@@ -189,7 +189,7 @@ STEPS = int(os.environ.get("LEDGER_STEPS", "40"))
 
 
 @pytest.mark.long
-@pytest.mark.timeout(0 if EXAMPLES else 120)
+@pytest.mark.timeout(0 if EXAMPLES else 300)
 def test_the_ledger_tells_a_whole_story_whatever_happens(database_url: str, redis_url: str) -> None:
     chosen = settings(
         max_examples=EXAMPLES or 40,

@@ -12,6 +12,7 @@ from sqlalchemy import Row
 
 from notifier.channels.capture import Capture
 from notifier.clock import new_id
+from notifier.domain.delivery import Envelope
 from notifier.pipeline import planner, settling
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.rehearsal import Rehearsal, Rehearsed
@@ -106,6 +107,13 @@ class Timeline:
         done = await rehearsal.advance(utc(to), down=down)
         self.now = done.now
         return done
+
+    async def arrive(self, to: str) -> list[Envelope]:
+        """Advance until the instant is reached, however many calls that takes; return all messages."""
+        messages: list[Envelope] = []
+        while not (done := await self.advance(to)).complete:
+            messages += done.messages
+        return messages + done.messages
 
     async def notification(self, wanted: str) -> Row[Any]:
         """Return a notification's row."""
