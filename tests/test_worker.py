@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -191,17 +192,41 @@ async def test_a_process_ends_when_asked_even_while_redis_is_away(
             assert await stop(child) == 0, child.last_lines()
 
 
-async def test_a_process_waits_for_redis_at_its_start(
+async def test_processes_that_start_without_redis_plan_at_once_and_send_as_soon_as_it_comes(
     database_url: str, tmp_path: Path, valkey: OwnValkey
 ) -> None:
-    await asyncio.to_thread(valkey.kill)
-    async with open_house(database_url, valkey.url) as house:
-        with open_roles(tmp_path / "roles", database_url, valkey.url) as roles:
-            child = roles.start("worker")
-            await asyncio.sleep(1.5)
-            assert child.exit_code() is None, child.last_lines()
-            await asyncio.to_thread(valkey.start)
-            await until(lambda: health_key_exists(house, "worker"))
+    port = free_port()
+    async with AsyncExitStack() as stack:
+        opened = open_house(database_url, valkey.url, allow_private_destinations=LOOPBACK)
+        house = await stack.enter_async_context(opened)
+        away = f"redis://127.0.0.1:{port}/0"
+        roles = stack.enter_context(open_roles(tmp_path / "roles", database_url, away))
+        receiver = await stack.enter_async_context(slow_receiver())
+        await house.create_due(to=[receiver.url])
+        worker, scheduler = roles.start("worker"), roles.start("scheduler")
+        await until(lambda: all_live_and_planned(house), 30)
+        for role in ("worker", "scheduler"):
+            assert "redis.unavailable" in roles.log(role)
+        assert await house.rung() == receiver.ids == []
+        await asyncio.to_thread(valkey.set, port=port)
+        await house.sql("UPDATE deliveries SET enqueued_at = enqueued_at - interval '31 seconds'")
+        await until(lambda: len(receiver.ids) == 1, 30, "the message")
+        for role, child in (("worker", worker), ("scheduler", scheduler)):
+            await until(lambda role=role: health_key_exists(house, role))  # type: ignore[misc]
+            assert await stop(child) == 0, child.last_lines()
+
+
+def free_port() -> int:
+    """Return a port of this machine at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+async def all_live_and_planned(house: House) -> bool:
+    """Say whether worker and scheduler work, as far as the database can tell."""
+    beats = await house.sql("SELECT name FROM heartbeats")
+    beating = {row.name.partition(":")[0] for row in beats}
+    return beating >= {"worker", "scheduler"} and len(await house.deliveries()) == 1
 
 
 WATCHDOG = """

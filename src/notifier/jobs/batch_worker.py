@@ -14,7 +14,7 @@ from typing import Any, cast
 import structlog
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.jobs import deserialize_job_raw
-from arq.utils import timestamp_ms
+from arq.utils import poll, timestamp_ms
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
@@ -68,6 +68,20 @@ class BatchWorker(Worker):
         """Take what arq's worker takes."""
         super().__init__(*args, **options)
         self._deadlines = Deadlines()
+
+    async def main(self) -> None:
+        """Start up, then take jobs.
+
+        arq's own first asks Redis for its version: while Redis is away that would keep a scheduler from
+        sweeping, and all of it without a word.
+        """
+        if self.on_startup:
+            await self.on_startup(self.ctx)
+        async for _ in poll(self.poll_delay_s):
+            await self._poll_iteration()
+            if self.burst and not await self.pool.zcard(self.queue_name):
+                await asyncio.gather(*self.tasks.values())
+                return
 
     async def _poll_iteration(self) -> None:
         """Fill the free places with jobs, then see to the cron."""
