@@ -56,6 +56,7 @@ PARTS = (
     Part("schedules", "benchmarks.schedules", "the next slot of a schedule"),
     Part("due", "benchmarks.due_minute", "a due minute, from the sweep to the last recorded outcome"),
     Part("api", "benchmarks.api", "the HTTP API: get, list, create"),
+    Part("import", "benchmarks.importing", "many notifications at once: a file, bulk calls, POSTs"),
     Part("memory", "benchmarks.memory", "the memory of each process, at rest and at work"),
     Part("mail", "benchmarks.mail", "mails to an SMTP server, plain and with STARTTLS"),
     Part("sweep", "benchmarks.sweep", "the sweep at 5 million notifications; two planners at once"),

@@ -38,7 +38,10 @@ AIMS = (
     ("api.x_flask.list", ">= 2", "a list of 50, over Flask"),
     ("api.x_flask.post", ">= 2", "creating one, over Flask"),
     ("api.p99_over_p50.get", "<= 5", "the slowest hundredth of GETs over the middle one"),
+    ("import.rows_per_s", ">= 2000", "rows per second of `notifier import`, from its start to its end"),
+    ("import.x_single_post", ">= 3", "the same over a POST for each row, 32 at once"),
     ("soak.lost", "<= 0", "messages lost in the soak"),
+    ("soak.doubled", "<= 0", "messages that came twice in the soak, where nothing fails"),
     ("soak.lag_p99_s", "<= 65", "seconds from due to received in the soak, 99th percentile"),
     ("soak.memory_growth_percent", "<= 5", "growth of the memory of any process in the soak"),
 )

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from benchmarks import report, schedules
+from benchmarks import importing, report, schedules
 from benchmarks.due_minute import Field, Minute
 from benchmarks.parts import PARTS, Run
 from benchmarks.queue_speed import LIBRARIES, Queues
@@ -58,6 +58,14 @@ def test_a_due_minute_runs_from_the_sweep_to_the_last_record_with_everything_tha
         for library in (one for one in LIBRARIES if one.in_ours):
             assert queues.enqueue(library, library.ways[0], 50) > 0
             assert queues.consume(library, 1, 50) > 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_an_import_brings_in_every_row_each_way(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    importing.measure(Run(quick=True, rounds=1, results=results))
+    assert all(row["value"] > 0 for row in figures(results).values())
 
 
 def test_every_part_can_be_measured() -> None:
