@@ -2,7 +2,7 @@
 
 The real command against one API process: from the start of the command to its end, so with what Python takes
 to load. Bulk calls hold 1,000 rows and follow one another; POSTs go out over 32 connections, as in the part
-`api`. Every row has an external id of its own and one of 100 recipients; the database says how many are there.
+`api`. Each row has an external id of its own and one of 100 recipients; the database says how many are there.
 """
 
 import http.client

@@ -60,7 +60,7 @@ def at_work(run: Run, servers: Servers, count: int) -> Found:
         children = {"api": api, "worker": worker, "scheduler": scheduler}
         with sampling(children, every=0.25) as samples:
             wait_until(lambda: outcomes(servers, DUE) >= count, 600, "all outcomes", of=scheduler)
-            load(run, port, LIST)
+            load(run, port, LIST, run.pick(32, 4))
         servers.stop(scheduler)
     return {f"{name}.work": samples.peak(name) for name in children}
 

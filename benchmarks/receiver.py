@@ -63,13 +63,13 @@ class Conversation(asyncio.Protocol):
         self._read += data
         while (end := self._read.find(HEAD_END)) >= 0:
             head = self._read[:end]
-            whole = end + len(HEAD_END) + int(_header(head, b"content-length") or 0)
+            whole = end + len(HEAD_END) + int(header(head, b"content-length") or 0)
             if len(self._read) < whole:
                 return
-            self._read = self._read[whole:]
-            self._answer(head)
+            body, self._read = self._read[end + len(HEAD_END) : whole], self._read[whole:]
+            self._answer(head, body)
 
-    def _answer(self, head: bytes) -> None:
+    def _answer(self, head: bytes, body: bytes) -> None:
         if head.startswith(b"GET /tally"):
             told = self._tally.as_json()
             self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told))
@@ -81,7 +81,7 @@ class Conversation(asyncio.Protocol):
 
     def _accept(self, head: bytes) -> None:
         self._tally.accepted += 1
-        self._tally.ids.add(_header(head, b"webhook-id"))
+        self._tally.ids.add(header(head, b"webhook-id"))
         if self._tally.delay:
             asyncio.get_running_loop().call_later(self._tally.delay, self._transport.write, ACCEPTED)
         else:
@@ -150,7 +150,7 @@ def open_receiver(servers: Servers, name: str = "receiver") -> Iterator[Receiver
         servers.stop(child)
 
 
-def _header(head: bytes, name: bytes) -> bytes:
+def header(head: bytes, name: bytes) -> bytes:
     """Return the value of a header, or nothing."""
     start = head.lower().find(b"\r\n" + name + b":")
     if start < 0:

@@ -3,18 +3,19 @@
 A line is the Unix time, the message id, the notification's id and the slot. The first line says the port.
 """
 
+import asyncio
 import json
-import socket
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from aiohttp import web
+import uvloop
 
+from benchmarks.receiver import ACCEPTED, BACKLOG, Conversation, Tally, header
 from benchmarks.servers import Servers, said, wait_until
 from notifier.embedded.child import Child
 
@@ -28,17 +29,28 @@ class Received(NamedTuple):
     slot: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SoakReceiver:
-    """A running receiver, as the driver sees it."""
+    """A running receiver, as the driver sees it; `read_to` is the byte up to which its log was read."""
 
     child: Child
-    url: str
+    port: int
+    read_to: int = field(default=0, init=False)
 
-    def log(self) -> list[Received]:
-        """Return all that came so far, in order."""
-        lines = said(self.child).splitlines()[1:]
-        return [_read(line) for line in lines if line.endswith("Z")]
+    def urls(self, count: int) -> list[str]:
+        """Return so many addresses, all of them this receiver."""
+        return [f"http://127.0.0.1:{self.port}/hook/{number}" for number in range(count)]
+
+    def new(self) -> Iterator[Received]:
+        """Yield what came since this was asked last, in order, without holding more than a line."""
+        with self.child.log.open("rb") as log:
+            log.seek(self.child.log_start + self.read_to)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    return
+                self.read_to += len(line)
+                if not line.startswith(b"port "):
+                    yield _read(line)
 
 
 @contextmanager
@@ -47,20 +59,27 @@ def open_soak_receiver(servers: Servers) -> Iterator[SoakReceiver]:
     child = servers.start("receiver", [sys.executable, "-m", "benchmarks.soak_receiver"])
     try:
         wait_until(lambda: "\n" in said(child), of=child)
-        yield SoakReceiver(child, f"http://127.0.0.1:{said(child).split()[1]}/hook")
+        yield SoakReceiver(child, int(said(child).split()[1]))
     finally:
         servers.stop(child)
 
 
-def _read(line: str) -> Received:
-    at, message_id, notification_id, slot = line.split()
+def _read(line: bytes) -> Received:
+    at, message_id, notification_id, slot = line.decode().split()
     return Received(float(at), message_id, notification_id, datetime.fromisoformat(slot))
 
 
-async def _accept(request: web.Request) -> web.Response:
-    data = json.loads(await request.read())["data"]
-    _write(time.time(), request.headers["webhook-id"], data["notification_id"], data["scheduled_for"])
-    return web.Response()
+class Listener(Conversation):
+    """One connection; what it accepts is written down before it is answered."""
+
+    def __init__(self) -> None:
+        super().__init__(Tally())
+
+    def _answer(self, head: bytes, body: bytes) -> None:
+        data = json.loads(body)["data"]
+        message_id = header(head, b"webhook-id").decode()
+        _write(time.time(), message_id, data["notification_id"], data["scheduled_for"])
+        self._transport.write(ACCEPTED)
 
 
 def _write(*words: object) -> None:
@@ -68,18 +87,12 @@ def _write(*words: object) -> None:
     sys.stdout.flush()
 
 
-async def _application() -> web.Application:
-    application = web.Application()
-    application.router.add_post("/hook", _accept)
-    return application
-
-
-def main() -> None:
-    """Serve until killed."""
-    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    _write("port", listening.getsockname()[1])
-    web.run_app(_application(), sock=listening, access_log=None, print=None)
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Listener, "127.0.0.1", 0, backlog=BACKLOG)
+    _write("port", server.sockets[0].getsockname()[1])
+    await server.serve_forever()
 
 
 if __name__ == "__main__":
-    main()
+    uvloop.run(_serve())

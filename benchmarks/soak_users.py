@@ -6,21 +6,24 @@ What must arrive is known without a look at the ledger: the slots of notificatio
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 
 from benchmarks.servers import API_KEY
+from benchmarks.soak_account import PERIOD, due
 from notifier.clock import utc_now
 
-PERIOD = timedelta(minutes=2)
-"""Of those that repeat: more than the minute between two sweeps, so that no slot may be passed over."""
-
 REPEATING = {"kind": "interval", "every": "PT2M", "anchor": "grid"}
-HEADERS = {"Authorization": f"Bearer {API_KEY}"}
+HEADERS = {"Authorization": f"Bearer {API_KEY}", "Prefer": "return=minimal"}
+MOST_IN_A_CALL = 1_000
+AT_ONCE = 20
+"""Notifications that a user makes with one call."""
+
+Starts = Sequence[datetime]
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Users:
     """All users, over one HTTP client."""
 
     client: aiohttp.ClientSession
-    url: str
+    urls: Sequence[str]
     chance: random.Random
     steady: dict[str, datetime] = field(default_factory=dict)
     """Repeating notifications that are left alone: the first slot by id."""
@@ -40,14 +43,16 @@ class Users:
 
     async def settle(self, steady: int, subjects: int) -> None:
         """Make the repeating notifications, their slots spread evenly over the period."""
-        await self._create_steady(0, 1)  # makes the destination, which all others find
-        await asyncio.gather(*(self._settle(range(n, steady, 8), steady) for n in range(1, 9)))
-        self.subjects = [await self._create(REPEATING, utc_now()) for _ in range(subjects)]
+        # makes the destinations, which all others find
+        self.subjects = list(await self._create_many(REPEATING, self._spread(subjects)))
+        starts = self._spread(steady)
+        for n in range(0, steady, MOST_IN_A_CALL):
+            self.steady.update(await self._create_many(REPEATING, starts[n : n + MOST_IN_A_CALL]))
 
     async def keep_busy(self, until: datetime, per_second: float) -> None:
         """Make calls at random, at that rate, until then (UTC); slow answers delay no other call."""
         ways: dict[Callable[[], Awaitable[Any]], int] = {
-            self.create: 4, self.edit: 2, self.pause: 1, self.resume: 1, self.read: 2,
+            self.create: 4, self.create_many: 1, self.edit: 2, self.pause: 1, self.resume: 1, self.read: 2,
         }  # fmt: skip
         async with asyncio.TaskGroup() as group:
             while utc_now() < until:
@@ -59,7 +64,12 @@ class Users:
     async def create(self) -> None:
         """Make a notification that is due at once, and then tomorrow."""
         now = utc_now()
-        self.fresh[await self._create("daily", now)] = now
+        made = await self._call("POST", "/v1/notifications", self._draft("daily", now))
+        self.fresh[made["id"]] = now
+
+    async def create_many(self) -> None:
+        """Make some of that kind with one call."""
+        self.fresh.update(await self._create_many("daily", [utc_now()] * AT_ONCE))
 
     async def edit(self) -> None:
         """Reword one."""
@@ -79,25 +89,26 @@ class Users:
         path = self.chance.choice([f"/v1/notifications/{self._subject()}", "/v1/deliveries?limit=50"])
         await self._call("GET", path)
 
-    def must_arrive(self, until: datetime) -> set[tuple[str, datetime]]:
-        """Return the id and slot of every message that must have been sent for slots up to then (UTC)."""
-        due = {(one, slot) for one, slot in self.fresh.items() if slot <= until}
-        for one, slot in self.steady.items():
-            due |= {(one, slot + n * PERIOD) for n in range((until - slot) // PERIOD + 1)}
-        return due
+    def must_arrive(self, until: datetime) -> Iterator[tuple[str, int]]:
+        """Yield how many messages of each notification must have been sent for slots up to then (UTC)."""
+        yield from due(self.steady, until)
+        yield from due(self.fresh, until, most=1)
 
-    async def _settle(self, numbers: range, of: int) -> None:
-        for number in numbers:
-            await self._create_steady(number, of)
+    def _spread(self, count: int) -> Starts:
+        """Return so many instants of the period that begins now."""
+        now = utc_now()
+        return [now + PERIOD * number / count for number in range(count)]
 
-    async def _create_steady(self, number: int, of: int) -> None:
-        start = utc_now() + PERIOD * number / of
-        self.steady[await self._create(REPEATING, start)] = start
+    async def _create_many(self, schedule: object, starts: Starts) -> dict[str, datetime]:
+        """Make a notification for each start; return the starts by id."""
+        items = [self._draft(schedule, start) for start in starts]
+        answer = await self._call("POST", "/v1/notifications/bulk", {"items": items})
+        return {one["id"]: starts[one["index"]] for one in answer["items"]}
 
-    async def _create(self, schedule: object, start: datetime) -> str:
-        body = {"title": "Water the plants", "body": "It is {{ slot.local_date }}.", "schedule": schedule}
-        given = {**body, "start_at": start.astimezone(UTC).isoformat(), "to": [self.url]}
-        return str((await self._call("POST", "/v1/notifications", given))["id"])
+    def _draft(self, schedule: object, start: datetime) -> dict[str, Any]:
+        words = {"title": "Water the plants", "body": "It is {{ slot.local_date }}."}
+        at = start.astimezone(UTC).isoformat()
+        return {**words, "schedule": schedule, "start_at": at, "to": [self.chance.choice(self.urls)]}
 
     async def _call(self, method: str, path: str, body: Any = None) -> Any:
         async with self.client.request(method, path, json=body, headers=HEADERS) as answer:

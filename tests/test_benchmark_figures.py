@@ -1,14 +1,12 @@
 """What the benchmarks reckon with: answers read to their end, growth, and what must have arrived."""
 
-import random
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
-import aiohttp
 import pytest
 from benchmarks.api_load import Answer, encode, whole
 from benchmarks.soak import growth_percent
-from benchmarks.soak_users import PERIOD, Users
+from benchmarks.soak_account import PERIOD, Account, due
+from benchmarks.soak_receiver import Received
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -60,11 +58,23 @@ def test_growth_is_the_last_quarter_over_the_first_one_after_the_warm_up(
     assert growth_percent(samples) == pytest.approx(percent)
 
 
-def test_what_must_arrive_is_every_slot_up_to_the_end_of_those_that_nobody_touched() -> None:
-    client = cast(aiohttp.ClientSession, None)
-    late = START + 10 * PERIOD
-    users = Users(client, "", random.Random(1), steady={"a": START, "z": late}, fresh={"b": START, "y": late})
-    second = START + PERIOD
-    assert users.must_arrive(START - timedelta(seconds=1)) == set()
-    assert users.must_arrive(START) == {("a", START), ("b", START)}
-    assert users.must_arrive(second) == {("a", START), ("a", second), ("b", START)}
+def test_what_must_arrive_is_every_slot_up_to_the_end() -> None:
+    first = {"a": START, "z": START + 10 * PERIOD}
+    for until, slots in ((START - timedelta(seconds=1), 0), (START, 1), (START + PERIOD, 2)):
+        assert dict(due(first, until)) == {"a": slots, "z": 0}
+    assert dict(due(first, START + 12 * PERIOD, most=1)) == {"a": 1, "z": 1}
+
+
+def came(notification_id: str, slot: datetime, number: int) -> Received:
+    return Received(slot.timestamp() + 2, f"msg_{number:032x}", notification_id, slot)
+
+
+def test_the_account_tells_what_is_missing_what_came_twice_and_what_was_never_sent() -> None:
+    account = Account({"a": START, "b": START})
+    account.take([came("a", START, 1), came("a", START + 2 * PERIOD, 2), came("somebody's", START, 3)])
+    assert account.missing([("a", 3), ("b", 2)]) == 3  # the second of a, both of b
+    assert (account.received, account.doubled, list(account.lags)) == (3, 0, [2.0] * 3)
+    account.take([came("a", START + 2 * PERIOD, 2), came("b", START + timedelta(seconds=1), 4)])
+    assert account.doubled == 1
+    assert account.missing([("a", 3), ("b", 2)]) == 3  # a slot that there is not is none of them
+    assert account.unrecorded(f"msg_{number:032x}" for number in (1, 2, 5)) == 1

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from benchmarks import importing, report, schedules
+from benchmarks import importing, report, schedules, soak
 from benchmarks.due_minute import Field, Minute
 from benchmarks.parts import PARTS, Run
 from benchmarks.queue_speed import LIBRARIES, Queues
@@ -66,6 +66,16 @@ def test_an_import_brings_in_every_row_each_way(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     importing.measure(Run(quick=True, rounds=1, results=results))
     assert all(row["value"] > 0 for row in figures(results).values())
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_short_soak_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    soak.measure(Run(quick=True, rounds=1, results=results))
+    found = figures(results)
+    assert (found["soak.lost"]["value"], found["soak.doubled"]["value"]) == (0, 0)
+    assert found["soak.messages_per_s"]["value"] > 0
 
 
 def test_every_part_can_be_measured() -> None:
