@@ -21,7 +21,7 @@ from notifier.clock import new_id
 from notifier.domain.delivery import Outcome, Status
 from notifier.domain.retry import Verdict
 from notifier.pipeline import planner, retention
-from notifier.storage import claims, deliveries
+from notifier.storage import claims, deliveries, outcomes
 from notifier.storage.engine import Database, Session
 
 BATCH = 500
@@ -132,11 +132,13 @@ async def _send(database: Database, rows: Sequence[Any]) -> None:
         await claims.claim(session, wanted, LEASE)
     delivered = Verdict(Status.DELIVERED)
     finished = [
-        claims.Finished(one.project_id, one.delivery_id, row.destination_id, one.token, 1, OK, delivered, 30)
+        outcomes.Finished(
+            one.project_id, one.delivery_id, row.destination_id, one.token, 1, OK, delivered, 30
+        )
         for one, row in zip(wanted, rows, strict=True)
     ]
     async with database.transaction() as session:
-        if len(await claims.finish(session, finished)) != len(rows):
+        if len(await outcomes.finish(session, finished)) != len(rows):
             raise AssertionError("a lease was lost")
 
 

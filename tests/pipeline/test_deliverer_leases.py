@@ -4,6 +4,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.deliverer import Deliverer, Limits
@@ -79,6 +81,39 @@ async def test_a_late_success_is_taken_even_after_another_try_has_failed(house: 
     house.puppet.script.extend([late, FAILED])
     assert (await house.send()).status == "delivered"
     assert [(one.number, one.outcome) for one in await house.attempts()] == [(1, "delivered"), (2, "failed")]
+
+
+@pytest.mark.parametrize("reason", ["next_slot_reached", "poison"])
+async def test_a_late_success_is_the_truth_even_where_the_row_was_given_up_without_it(
+    house: House, reason: str
+) -> None:
+    async def late(_envelope: Envelope) -> Outcome:
+        await break_lease(house)
+        await house.sql(
+            "UPDATE deliveries"
+            " SET status = 'failed', reason = :reason, finished_at = now(), next_attempt_at = NULL",
+            reason=reason,
+        )
+        return Outcome.delivered(200)
+
+    await house.plan_one()
+    house.puppet.script.append(late)
+    row = await house.send()
+    assert (row.status, row.reason) == ("delivered", None)
+    assert [one.outcome for one in await house.attempts()] == ["delivered"]
+
+
+async def test_a_late_success_changes_nothing_that_has_ended_by_its_own_outcome(house: House) -> None:
+    async def late(_envelope: Envelope) -> Outcome:
+        await break_lease(house)
+        await house.send()
+        return Outcome.delivered(200)
+
+    await house.plan_one()
+    no = Outcome.rejected(Reason.RECIPIENT_REJECTED, "no")
+    house.puppet.script.extend([late, no])
+    row = await house.send()
+    assert (row.status, row.reason) == ("failed", "recipient_rejected")
 
 
 async def test_a_late_success_leaves_a_try_alone_that_another_worker_has_begun(house: House) -> None:

@@ -11,9 +11,10 @@ from sqlalchemy import Row, text
 
 from notifier.domain.delivery import AttemptOutcome, Outcome, Reason, Status
 from notifier.domain.retry import Verdict
-from notifier.storage import claims
-from notifier.storage.claims import Finished, Wanted
+from notifier.storage import claims, outcomes
+from notifier.storage.claims import Wanted
 from notifier.storage.engine import Session
+from notifier.storage.outcomes import Finished
 from tests.house import PROJECT, House, bulk_due, open_house, rows_of
 
 LEASE = 75.0
@@ -76,6 +77,17 @@ async def test_a_claim_that_is_not_committed_leaves_no_attempt(house: House) -> 
     assert (await house.delivery()).status == "pending"
 
 
+async def test_who_asks_again_because_the_answer_was_lost_has_the_same_claim(house: House) -> None:
+    token = uuid4()
+    planned = await house.plan_one()
+    first, again = [await claim(house, planned.id, token) for _ in range(2)]
+    assert first is not None
+    assert again is not None
+    assert (again.attempts_made, again.lease_token) == (1, token)
+    assert len(await house.attempts()) == 1
+    assert await claim(house, planned.id) is None
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -115,7 +127,7 @@ async def test_who_holds_the_lease_writes_the_outcome(
 ) -> None:
     claimed = await held(house)
     async with house.database.transaction() as session:
-        assert await claims.finish(session, [finished(claimed, how)]) == {claimed.id}
+        assert await outcomes.finish(session, [finished(claimed, how)]) == {claimed.id}
     row = await house.delivery()
     (attempt,) = await house.attempts()
     assert (row.status, row.reason, row.lease_token) == (status, reason, None)
@@ -126,8 +138,8 @@ async def test_who_holds_the_lease_writes_the_outcome(
 async def test_who_does_not_hold_the_lease_writes_nothing(house: House) -> None:
     claimed = await held(house)
     async with house.database.transaction() as session:
-        assert not await claims.finish(session, [finished(claimed, DELIVERED, token=uuid4())])
-        assert not await claims.absorb(session, [finished(claimed, DELIVERED, token=uuid4())])
+        assert not await outcomes.finish(session, [finished(claimed, DELIVERED, token=uuid4())])
+        assert not await outcomes.absorb(session, [finished(claimed, DELIVERED, token=uuid4())])
     assert (await house.delivery()).status == "sending"
     assert [one.outcome for one in await house.attempts()] == [None]
 
@@ -136,7 +148,7 @@ async def test_the_same_outcome_twice_is_written_once(house: House) -> None:
     claimed = await held(house)
     for expected in ({claimed.id}, set()):
         async with house.database.transaction() as session:
-            assert await claims.finish(session, [finished(claimed, DELIVERED)]) == expected
+            assert await outcomes.finish(session, [finished(claimed, DELIVERED)]) == expected
 
 
 async def test_of_two_outcomes_the_later_one_sets_the_clock_whoever_writes_first(house: House) -> None:
@@ -149,8 +161,8 @@ async def test_of_two_outcomes_the_later_one_sets_the_clock_whoever_writes_first
         # its now() is that of its first statement, so it is the earlier one even though it writes last
         await rows_of(early, "SELECT now()")
         async with house.database.transaction() as late:
-            await claims.finish(late, [finished(second, DELIVERED)])
-        await claims.finish(early, [finished(first, DELIVERED)])
+            await outcomes.finish(late, [finished(second, DELIVERED)])
+        await outcomes.finish(early, [finished(first, DELIVERED)])
     row = await house.notification(first.notification_id)
     latest = await house.one("SELECT max(finished_at) AS at, min(finished_at) AS other FROM deliveries")
     assert latest.at > latest.other
@@ -161,7 +173,7 @@ async def test_of_two_outcomes_the_later_one_sets_the_clock_whoever_writes_first
 async def test_giving_back_a_retry_leaves_the_attempts_before_it(house: House) -> None:
     claimed = await held(house)
     async with house.database.transaction() as session:
-        await claims.finish(session, [finished(claimed, RETRY)])
+        await outcomes.finish(session, [finished(claimed, RETRY)])
     await house.sql("UPDATE deliveries SET next_attempt_at = now()")
     again = await claim(house, claimed.id)
     assert again
@@ -221,7 +233,7 @@ async def test_many_outcomes_are_one_statement_and_each_delivery_keeps_its_own(h
     held = [await claim(house, row.id) for row in await house.deliveries()]
     ends = [DELIVERED, RETRY, FAILED] * 3
     async with house.database.transaction() as session:
-        written = await claims.finish(
+        written = await outcomes.finish(
             session, [finished(row, how) for row, how in zip(held, ends, strict=True) if row]
         )
     assert len(written) == 9
@@ -236,7 +248,7 @@ async def test_of_two_destinations_in_one_batch_the_clock_moves_once(house: Hous
     await house.plan()
     held = [await claim(house, row.id) for row in await house.deliveries()]
     async with house.database.transaction() as session:
-        await claims.finish(session, [finished(row, DELIVERED) for row in held if row])
+        await outcomes.finish(session, [finished(row, DELIVERED) for row in held if row])
     row = await house.notification(held[0].notification_id)
     latest = await house.one("SELECT max(finished_at) AS at FROM deliveries")
     assert row.last_delivered_at == row.anchor_at == latest.at

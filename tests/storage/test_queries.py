@@ -12,6 +12,7 @@ from notifier.storage import (
     audit,
     claims,
     occurrences,
+    outcomes,
     pauses,
     planning,
     rehearsals,
@@ -75,7 +76,7 @@ NOTIFICATIONS = f"SELECT id FROM notifications WHERE {OF_PROJECT}"
 MANY = 500
 IDS = {"project_ids": [UUID(PROJECT)] * MANY, "ids": [UUID(int=number) for number in range(MANY)]}
 CLAIMED = {**IDS, "tokens": IDS["ids"], "clock": LIVE, "lease": 75.0}
-ENDED = {name: [None] * MANY for name in claims.OUTCOME_COLUMNS} | IDS
+ENDED = {name: [None] * MANY for name in outcomes.OUTCOME_COLUMNS} | IDS
 MOVED = {name: [None] * MANY for name in planning.MOVED} | IDS
 OLD = {"days": 90, "first_kept": UUID(int=1 << 120), "live": LIVE, "batch": 1000}
 
@@ -94,8 +95,8 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
         (planning.TAKE_MOVED, {"batch": 1000, "clock": LIVE}, "ix_notification_exceptions_moved"),
         (planning.MOVE_ON, MOVED, "pk_notifications"),
         (claims.CLAIM, CLAIMED, "pk_deliveries"),
-        (claims.FINISH, ENDED, "pk_deliveries"),
-        (claims.ABSORB, ENDED, "pk_deliveries"),
+        (outcomes.FINISH, ENDED, "pk_deliveries"),
+        (outcomes.ABSORB, ENDED, "pk_deliveries"),
         (pauses.OVER, {"batch": 100, "clock": LIVE}, "ix_notifications_paused_until"),
         (occurrences.EXPIRE, {"batch": 1000, "clock": LIVE}, "ix_deliveries_waiting"),
         (rehearsals.NEXT_EVENTS, {"clock": LIVE}, "ix_notifications_paused_until"),

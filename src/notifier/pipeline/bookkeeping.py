@@ -3,25 +3,33 @@
 The promises stay per delivery: each has its own lease and fence, and each waits for the commit of its batch.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
+from notifier.clock import monotonic
 from notifier.domain.delivery import Reason, Status
 from notifier.gathering import Gatherer
-from notifier.storage import claims
-from notifier.storage.claims import Finished, Wanted
+from notifier.storage import claims, outcomes
+from notifier.storage.claims import Wanted
 from notifier.storage.engine import Database
 from notifier.storage.failures import is_away
+from notifier.storage.outcomes import Finished
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 MOST = 500
 """Deliveries in one statement."""
+
+PAUSES = (0.5, 1.0, 2.0)
+"""Seconds between tries to claim, and to give back."""
 
 
 class Bookkeeping:
@@ -33,16 +41,26 @@ class Bookkeeping:
         self._claims: Gatherer[Wanted, Row[Any] | None] = Gatherer(self._claim, window=window, most=MOST)
         self._outcomes: Gatherer[Finished, bool] = Gatherer(self._record, window=window, most=MOST)
 
-    async def claim(self, project_id: UUID, delivery_id: UUID) -> Row[Any] | None:
-        """Take the delivery for one attempt; None if it is not due, expired, taken, or has ended."""
-        return await self._claims(Wanted(project_id, delivery_id, uuid4()))
+    async def claim(self, project_id: UUID, delivery_id: UUID) -> tuple[float, Row[Any] | None]:
+        """Take the delivery for one attempt; return when that was begun (monotonic seconds), and the claim.
+
+        None if it is not due, expired, taken, or has ended.
+        """
+        wanted = Wanted(project_id, delivery_id, uuid4())
+        return await _insist(lambda: self._claims(wanted), delivery_id)
 
     async def record(self, finished: Finished) -> bool:
         """Write the outcome behind the fence of the lease; return whether it was written."""
         return await self._outcomes(finished)
 
     async def give_back(self, claim: Row[Any], wait: float = 0) -> None:
-        """Undo a claim from which nothing was sent; the delivery is due again in `wait` seconds."""
+        """Undo a claim from which nothing was sent; the delivery is due again in `wait` seconds.
+
+        Left alone, it would count as a try of which nobody knows how it ended.
+        """
+        await _insist(lambda: self._give_back(claim, wait), claim.id)
+
+    async def _give_back(self, claim: Row[Any], wait: float) -> None:
         async with self._database.statement() as session:
             await claims.give_back(session, claim.project_id, claim.id, claim.lease_token, wait)
 
@@ -66,7 +84,7 @@ class Bookkeeping:
         """Return which outcomes were written, and why others cannot be: one must not cost the rest."""
         try:
             async with self._database.statement() as session:
-                return await claims.finish(session, finished), {}
+                return await outcomes.finish(session, finished), {}
         except DBAPIError as error:
             if is_away(error):
                 raise
@@ -96,7 +114,21 @@ class Bookkeeping:
         if not late:
             return set()
         async with self._database.statement() as session:
-            return await claims.absorb(session, late)
+            return await outcomes.absorb(session, late)
+
+
+async def _insist(work: Callable[[], Awaitable[T]], delivery_id: UUID) -> tuple[float, T]:
+    """Return when `work` was begun (monotonic seconds), and what it returned.
+
+    A database that is away for a moment is asked again: nothing has been sent, and the token says who asks.
+    """
+    for pause in PAUSES:
+        try:
+            return monotonic(), await work()
+        except Exception as error:
+            log.warning("claim.retry", delivery_id=str(delivery_id), error=repr(error))
+            await asyncio.sleep(pause)
+    return monotonic(), await work()
 
 
 def _own(row: Row[Any] | None, wanted: Wanted) -> Row[Any] | None:

@@ -25,12 +25,11 @@ from notifier.domain.retry import Verdict, decide, is_last
 from notifier.pipeline import events
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads, Crowded
-from notifier.storage.claims import Finished
 from notifier.storage.encryption import Cipher, DecryptionFailed
+from notifier.storage.outcomes import Finished
 
 log = structlog.get_logger(__name__)
 
-CLAIM_PAUSES = (0.5, 1.0, 2.0)
 CROWDED_WAIT = 30
 """Seconds until a delivery is tried whose receiver is so slow that its places stay taken."""
 
@@ -83,8 +82,8 @@ class Deliverer:
     cipher: Cipher
     waits: tuple[timedelta, ...]
     limits: Limits
-    projects: Bulkheads = field(default_factory=lambda: Bulkheads(MANY))
-    receivers: Bulkheads = field(default_factory=lambda: Bulkheads(MANY))
+    projects: Bulkheads = field(default_factory=lambda: Bulkheads(MANY, 2 * MANY))
+    receivers: Bulkheads = field(default_factory=lambda: Bulkheads(MANY, 2 * MANY))
     deadlines: Deadlines = field(default_factory=Deadlines)
     count: Callable[[str, str, str, str | None, float], None] = lambda *_: None
     """Told of each attempt: kind, outcome, new status, reason, seconds. A rehearsal's are counted nowhere."""
@@ -95,13 +94,13 @@ class Deliverer:
         try:
             async with self.projects.place(project_id):
                 await self._deliver(project_id, delivery_id)
-        except Crowded:
-            # nothing has been written: the rescuer rings again
+        except (Crowded, _Overslept):
+            # nothing has been written, or it was taken back: the rescuer rings again
             log.debug("delivery.crowded", delivery_id=str(delivery_id), project_id=str(project_id))
 
     async def _deliver(self, project_id: UUID, delivery_id: UUID) -> None:
         # 1. claim: the row says `sending` before anything leaves this process
-        started, claim = await self._claim(project_id, delivery_id)
+        started, claim = await self.books.claim(project_id, delivery_id)
         if claim is None:
             return
         failpoints.reach(failpoints.AFTER_CLAIM)
@@ -111,25 +110,13 @@ class Deliverer:
         except (Crowded, _Overslept) as error:
             log.info("claim.given_back", delivery_id=str(claim.id), why=type(error).__name__)
             await self.books.give_back(claim, CROWDED_WAIT if isinstance(error, Crowded) else 0)
-            return
+            # its project has earned nothing by it
+            raise
         failpoints.reach(failpoints.BEFORE_OUTCOME)
         # 3. record, behind the fence of the lease
         finished = self._judge(claim, outcome, monotonic() - started)
         await self._record(claim, finished)
         failpoints.reach(failpoints.AFTER_OUTCOME)
-
-    async def _claim(self, project_id: UUID, delivery_id: UUID) -> tuple[float, Row[Any] | None]:
-        """Return when the claim was begun (monotonic seconds), and the claim.
-
-        Nothing has been sent yet, so a database that is away for a moment may be asked again.
-        """
-        for pause in CLAIM_PAUSES:
-            try:
-                return monotonic(), await self.books.claim(project_id, delivery_id)
-            except Exception as error:
-                log.warning("claim.retry", delivery_id=str(delivery_id), error=repr(error))
-                await asyncio.sleep(pause)
-        return monotonic(), await self.books.claim(project_id, delivery_id)
 
     async def _try(self, claim: Row[Any], started: float) -> Outcome:
         """Render and send; what cannot be rendered or sent is an outcome too.
