@@ -135,7 +135,7 @@ def figures(found: Found) -> Iterator[tuple[str, Figure]]:
     for name, percent in growth.items():
         yield f"soak.memory_growth_percent.{name}", once(percent, "%")
     yield "soak.calls_per_s", once(sum(found.users.calls.values()) / found.seconds, "/s")
-    yield "soak.messages_per_s", once(found.account.received / found.seconds, "/s")
+    yield "soak.messages_per_s", once(found.account.per_second, "/s")
     yield "soak.minutes", once(found.seconds / 60, "min")
 
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 
 from benchmarks.soak_receiver import Received
 
@@ -18,6 +19,9 @@ class Account:
 
     first: Mapping[str, datetime]
     received: int = 0
+    began: float | None = None
+    ended: float = 0.0
+    """Unix times of the first and the last message."""
     ids: set[bytes] = field(default_factory=set)
     lags: "array[float]" = field(default_factory=lambda: array("f"))
     """Seconds from due to received, of every message."""
@@ -28,10 +32,18 @@ class Account:
         """How many messages came once more than needed."""
         return self.received - len(self.ids)
 
+    @property
+    def per_second(self) -> float:
+        """Messages per second from the first to the last; infinite for one alone."""
+        seconds = self.ended - (self.began or 0.0)
+        return self.received / seconds if seconds else inf
+
     def take(self, messages: Iterable[Received]) -> None:
         """Take down what came."""
         for one in messages:
             self.received += 1
+            self.began = one.at if self.began is None else self.began
+            self.ended = one.at
             self.ids.add(digest(one.message_id))
             self.lags.append(one.at - one.slot.timestamp())
             if one.notification_id in self.first:

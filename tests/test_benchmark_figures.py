@@ -66,14 +66,17 @@ def test_what_must_arrive_is_every_slot_up_to_the_end() -> None:
 
 
 def came(notification_id: str, slot: datetime, number: int) -> Received:
-    return Received(slot.timestamp() + 2, f"msg_{number:032x}", notification_id, slot)
+    return Received(slot.timestamp() + 2.0, f"msg_{number:032x}", notification_id, slot)
 
 
 def test_the_account_tells_what_is_missing_what_came_twice_and_what_was_never_sent() -> None:
     account = Account({"a": START, "b": START})
-    account.take([came("a", START, 1), came("a", START + 2 * PERIOD, 2), came("somebody's", START, 3)])
+    account.take(
+        [came("a", START, 1), came("a", START + 2 * PERIOD, 2), came("somebody's", START + PERIOD, 3)]
+    )
     assert account.missing([("a", 3), ("b", 2)]) == 3  # the second of a, both of b
     assert (account.received, account.doubled, list(account.lags)) == (3, 0, [2.0] * 3)
+    assert account.per_second == pytest.approx(3 / 120)  # two minutes from the first to the last
     account.take([came("a", START + 2 * PERIOD, 2), came("b", START + timedelta(seconds=1), 4)])
     assert account.doubled == 1
     assert account.missing([("a", 3), ("b", 2)]) == 3  # a slot that there is not is none of them
