@@ -3,6 +3,8 @@
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
+
 from notifier.channels.base import Channel
 from notifier.channels.registry import Registry
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
@@ -89,6 +91,7 @@ async def test_the_end_of_the_chain_is_failed_and_the_next_slot_stays_planned(ho
     assert [one.number for one in await house.attempts()] == list(range(1, 11))
     assert len({one.message_id for one in house.puppet.sent}) == 1
     assert [one.attempt for one in house.puppet.sent] == list(range(1, 11))
+    assert [one.last for one in house.puppet.sent] == [False] * 9 + [True]
     notification = await house.notification(planned.notification_id)
     assert (notification.status, notification.next_due_at) == ("active", planned.expires_at)
 
@@ -176,7 +179,17 @@ async def test_a_test_message_is_tried_once(house: House) -> None:
     house.puppet.script.append(FAILED)
     row = await house.send()
     assert (row.status, row.reason, row.trigger) == ("failed", "retries_exhausted", "test")
-    assert house.puppet.sent[0].notification_id is None
+    assert (house.puppet.sent[0].notification_id, house.puppet.sent[0].last) == (None, True)
+
+
+@pytest.mark.parametrize(("until_next", "last"), [("1 hour", False), ("10 seconds", True)])
+async def test_a_try_after_which_the_next_slot_may_come_first_knows_that_it_is_the_last(
+    house: House, until_next: str, last: bool
+) -> None:
+    await house.plan_one()
+    await house.sql(f"UPDATE deliveries SET expires_at = now() + interval '{until_next}'")
+    await house.send()
+    assert [one.last for one in house.puppet.sent] == [last]
 
 
 async def test_the_content_is_that_of_the_planned_revision(house: House) -> None:
