@@ -54,7 +54,7 @@ async def test_a_stopping_worker_finishes_what_it_has_in_hand_and_takes_nothing_
     house: House, roles: Roles
 ) -> None:
     async with slow_receiver(gate=0) as receiver:
-        await bulk_due(house, 20, to=receiver.url)
+        await bulk_due(house, 50, to=receiver.url)
         await house.plan()
         worker = roles.start("worker", WORKER_CONCURRENCY=2)
         await until(lambda: receiver.held == 2)
@@ -64,9 +64,12 @@ async def test_a_stopping_worker_finishes_what_it_has_in_hand_and_takes_nothing_
         receiver.opened.set()
         await until(lambda: worker.exit_code() is not None, STOP_SECONDS)
     assert worker.exit_code() == 0
-    assert len(receiver.ids) == 8  # two being sent, two of the project and four of all waiting for a place
-    assert sorted(row.status for row in await house.deliveries()) == ["delivered"] * 8 + ["pending"] * 12
-    assert [one.outcome for one in await house.attempts()] == ["delivered"] * 8
+    sent = len(receiver.ids)
+    assert 2 <= sent <= 40  # it has 40 in hand; those who wait for too long are left to others
+    assert sorted(row.status for row in await house.deliveries()) == ["delivered"] * sent + ["pending"] * (
+        50 - sent
+    )
+    assert [one.outcome for one in await house.attempts()] == ["delivered"] * sent
 
 
 @pytest.mark.parametrize("role", ["worker", "scheduler"])

@@ -34,18 +34,18 @@ class Runtime:
 
     def deliverer(self) -> Deliverer:
         """Return what sends deliveries."""
-        waits = tuple(timedelta(seconds=wait) for wait in self.settings.retry_schedule)
-        seconds = self.settings
-        limits = Limits(seconds.lease_seconds, seconds.longest_send, seconds.longest_recording)
-        books = Bookkeeping(self.database, lease=seconds.lease_seconds, window=GATHER_SECONDS)
+        chosen = self.settings
+        waits = tuple(timedelta(seconds=wait) for wait in chosen.retry_schedule)
+        limits = Limits(chosen.lease_seconds, chosen.longest_send, chosen.longest_recording)
+        books = Bookkeeping(self.database, lease=chosen.lease_seconds, window=GATHER_SECONDS)
         return Deliverer(
             books,
             self.channels,
             self.cipher,
             waits,
             limits,
-            projects=Bulkheads(self.settings.project_concurrency),
-            receivers=Bulkheads(self.settings.worker_concurrency),
+            projects=Bulkheads(chosen.project_concurrency, chosen.worker_places),
+            receivers=Bulkheads(chosen.worker_concurrency, chosen.worker_places),
         )
 
     def rehearsal(self, project_id: UUID, now: datetime) -> Rehearsal:

@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         ge=1,
         le=2000,
         description="Deliveries that a worker sends at once to one receiving server; twice as many for one "
-        "project, four times as many in all, so that slow ones leave room for others.",
+        "project, four times as many in all, the last quarter of them only to receivers that answer soon.",
     )
     sweep_batch: int = Field(1000, ge=1, le=10000, description="Due notifications planned per transaction.")
     hold_overdue_after: float | None = Field(
@@ -142,8 +142,16 @@ class Settings(BaseSettings):
 
     @property
     def worker_places(self) -> int:
-        """Deliveries that a worker has in hand at once, those that wait for a place included."""
+        """Deliveries that a worker sends at once in all."""
         return 4 * self.worker_concurrency
+
+    @property
+    def worker_jobs(self) -> int:
+        """Deliveries that a worker has in hand at once, those that wait for a place included.
+
+        Many: until a receiver is known to hang, what waits for it must not keep others out.
+        """
+        return 5 * self.worker_places
 
     @property
     def longest_send(self) -> float:

@@ -68,7 +68,7 @@ def make_worker(settings: Settings) -> Worker:
         functions=[func(deliver, name=jobs.DELIVER)],
         queue_name=jobs.DELIVERY_QUEUE,
         on_startup=_opener(settings, start_beating),
-        max_jobs=settings.worker_places,
+        max_jobs=settings.worker_jobs,
         poll_delay=0.02,
         job_timeout=_job_timeout(settings),
         job_completion_wait=COMPLETION_WAIT,

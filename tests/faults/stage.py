@@ -25,11 +25,8 @@ from tests.processes import LOOPBACK, OwnValkey, Roles, open_roles, own_valkey, 
 
 Condition = Callable[[], bool | Awaitable[bool]]
 
-AT_ONCE = 20
-"""Messages that a small worker has in hand at once."""
-
-SMALL = 4 * AT_ONCE
-"""A worker's places for that: it gives no receiver more than a quarter of them."""
+SMALL = 20
+"""Messages that a small worker sends at once to one receiver; it takes a few hundred out of the queue."""
 
 RING_PATIENCE = 30.0
 """Seconds after which a ring that was lost is rung again."""

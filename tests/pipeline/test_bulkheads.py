@@ -1,13 +1,16 @@
 """Slow receivers wait for one another, and leave room for the others."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 
 from notifier.pipeline.bulkheads import Bulkheads, Crowded
 
 FOR_EVER = 3600.0
+MANY = 1000
 
 
 class Hands:
@@ -21,13 +24,13 @@ class Hands:
 
 
 async def test_places_of_one_are_no_places_of_another() -> None:
-    bulkheads = Bulkheads(1, FOR_EVER)
+    bulkheads = Bulkheads(1, MANY, FOR_EVER)
     async with bulkheads.place("slow"), bulkheads.place("fast"):
         pass
 
 
 async def test_who_finds_the_places_taken_gets_the_next_that_comes_free() -> None:
-    bulkheads = Bulkheads(2, FOR_EVER)
+    bulkheads = Bulkheads(2, MANY, FOR_EVER)
     inside = most = 0
 
     async def visit() -> None:
@@ -43,7 +46,7 @@ async def test_who_finds_the_places_taken_gets_the_next_that_comes_free() -> Non
 
 
 async def test_who_waits_behind_one_that_hangs_goes_away() -> None:
-    bulkheads = Bulkheads(1, watch=0.01)
+    bulkheads = Bulkheads(1, MANY, watch=0.01)
     async with bulkheads.place("a"):
         with pytest.raises(Crowded):
             await bulkheads.place("a").__aenter__()
@@ -51,7 +54,7 @@ async def test_who_waits_behind_one_that_hangs_goes_away() -> None:
 
 async def test_behind_a_receiver_that_hangs_nobody_waits_any_more() -> None:
     clock = Hands()
-    bulkheads = Bulkheads(1, FOR_EVER, clock)
+    bulkheads = Bulkheads(1, MANY, FOR_EVER, clock)
     async with bulkheads.place("a"):
         clock.now += FOR_EVER
         # would wait for an hour, if it waited
@@ -61,7 +64,7 @@ async def test_behind_a_receiver_that_hangs_nobody_waits_any_more() -> None:
 
 async def test_behind_one_that_is_busy_but_quick_everybody_waits() -> None:
     clock = Hands()
-    bulkheads = Bulkheads(1, watch=60, clock=clock)
+    bulkheads = Bulkheads(1, MANY, watch=60, clock=clock)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(bulkheads.place("a"))
         waiting = [asyncio.create_task(visit(bulkheads, clock, seconds=1)) for _ in range(50)]
@@ -78,7 +81,7 @@ async def visit(bulkheads: Bulkheads, clock: Hands, seconds: float) -> None:
 
 async def test_an_old_pace_is_forgotten() -> None:
     clock = Hands()
-    bulkheads = Bulkheads(1, watch=10, clock=clock)
+    bulkheads = Bulkheads(1, MANY, watch=10, clock=clock)
     first = bulkheads.place("a")
     await first.__aenter__()
     waiting = [asyncio.create_task(visit(bulkheads, clock, seconds=0.01)) for _ in range(100)]
@@ -108,7 +111,7 @@ async def hold(bulkheads: Bulkheads, until: asyncio.Event) -> None:
 
 
 async def test_a_visitor_who_is_cancelled_leaves_nothing_behind() -> None:
-    bulkheads = Bulkheads(1, FOR_EVER)
+    bulkheads = Bulkheads(1, MANY, FOR_EVER)
     async with bulkheads.place("a"):
         task = asyncio.create_task(hold(bulkheads, asyncio.Event()))
         await asyncio.sleep(0)
@@ -118,3 +121,117 @@ async def test_a_visitor_who_is_cancelled_leaves_nothing_behind() -> None:
     async with bulkheads.place("a"):
         pass
     assert bulkheads._rooms == {}
+
+
+WATCH = 2.0
+PLACES, TOTAL = 200, 800
+FEW = 10
+
+
+class House:
+    """Rooms as a worker has them, on a clock that is set by hand, and who is in them."""
+
+    def __init__(self) -> None:
+        self.clock = Hands()
+        self.bulkheads = Bulkheads(PLACES, TOTAL, WATCH, self.clock)
+        self.inside: Counter[str] = Counter()
+        self.leave: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.guests: list[asyncio.Task[None]] = []
+
+    async def come(self, key: str, count: int) -> None:
+        """Have so many visitors come to a room, who stay until the room's event is set."""
+        self.guests += [asyncio.create_task(self._visit(key)) for _ in range(count)]
+        await breathe()
+
+    async def stay(self, key: str, count: int, seconds: float) -> None:
+        """Have so many visitors, one after the other, each stay for so long."""
+        for _ in range(count):
+            async with self.bulkheads.place(key):
+                self.clock.now += seconds
+
+    async def _visit(self, key: str) -> None:
+        with suppress(Crowded):
+            async with self.bulkheads.place(key):
+                self.inside[key] += 1
+                await self.leave[key].wait()
+                self.inside[key] -= 1
+
+    async def end(self) -> None:
+        """Have all go."""
+        for guest in self.guests:
+            guest.cancel()
+        await asyncio.gather(*self.guests, return_exceptions=True)
+        assert self.bulkheads._rooms == {}
+        assert self.bulkheads._free == TOTAL
+
+
+async def breathe() -> None:
+    """Let everybody do what can be done now."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    """Yield empty rooms."""
+    opened = House()
+    yield opened
+    await opened.end()
+
+
+async def test_who_is_alone_may_have_all_places_of_a_room_at_once(house: House) -> None:
+    await house.come("slow", 500)
+    assert house.inside == {"slow": PLACES}
+
+
+@pytest.mark.parametrize("hanging", [4, 5, 20, 100])
+async def test_however_many_hang_one_more_room_gets_its_first_places(house: House, hanging: int) -> None:
+    for number in range(hanging):
+        await house.come(f"hangs {number}", 500)
+    await house.come("well", 500)
+    # three rooms take all but the last quarter; the others their few
+    assert house.inside.total() == 3 * PLACES + (hanging - 3) * FEW + FEW
+    assert house.inside["well"] == FEW
+
+
+async def test_a_room_whose_visitors_are_quick_gets_more_although_others_hang(house: House) -> None:
+    for number in range(5):
+        await house.come(f"hangs {number}", 500)
+    await house.come("well", 1)
+    await house.stay("well", 100, seconds=0.01)
+    await house.come("well", 500)
+    assert house.inside["well"] == FEW + 100
+
+
+async def test_what_a_room_has_earned_is_lost_when_it_hangs(house: House) -> None:
+    for number in range(5):
+        await house.come(f"hangs {number}", 500)
+    await house.come("well", 1)
+    await house.stay("well", 100, seconds=0.01)
+    await house.stay("well", 1, seconds=20)
+    await house.come("well", 500)
+    assert house.inside["well"] == FEW
+
+
+async def test_who_leaves_with_an_error_has_earned_nothing(house: House) -> None:
+    for number in range(5):
+        await house.come(f"hangs {number}", 500)
+    await house.come("well", 1)
+    for _ in range(100):
+        with suppress(Crowded):
+            async with house.bulkheads.place("well"):
+                raise Crowded
+    await house.come("well", 500)
+    assert house.inside["well"] == FEW
+
+
+async def test_what_those_who_hang_give_back_is_for_who_waits_once_one_of_them_leaves(house: House) -> None:
+    for number in range(3):
+        await house.come(f"hangs {number}", PLACES)
+    async with house.bulkheads.place("busy"):
+        await house.come("busy", 500)
+        house.leave["hangs 0"].set()
+        await breathe()
+        assert house.inside == {"hangs 0": 0, "hangs 1": PLACES, "hangs 2": PLACES, "busy": FEW - 1}
+    await breathe()
+    assert house.inside["busy"] == PLACES

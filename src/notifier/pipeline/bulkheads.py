@@ -1,7 +1,13 @@
 """Bulkheads: no project and no receiver can use up a worker, however slow it is.
 
-Each has a limited number of places. Who finds them taken waits, as long as places come free at a pace that
-gives it one soon; behind receivers that hang it goes away at once, and its delivery is rung for again later.
+Each is a room with a limited number of places, and all rooms share what places there are. Who finds them
+taken waits, as long as places come free at a pace that gives it one soon; behind receivers that hang it goes
+away at once, and its delivery is rung for again later.
+
+Why receivers that hang cannot starve the others, however many they are: the last quarter of all places is not
+for them. Once no more than that is free, a room gets beyond its first few places only what it has earned: one
+for each visitor who was quick. A room that hangs earns nothing. So those that hang never take more than three
+quarters and a few each, and the first few of a room are given to it even if none are left.
 """
 
 import asyncio
@@ -16,6 +22,10 @@ WATCH = 2.0
 
 PATIENCE = 3
 """How many times as long anybody waits for a place, if they come free at all."""
+
+
+FEW = 20
+"""A room's first few places: this part of the most that it may have."""
 
 
 class Crowded(Exception):
@@ -34,8 +44,8 @@ class _Waiter:
 class _Room:
     """The places of one key, and how fast they have come free since they were all taken."""
 
-    free: int
     watch: float
+    earned: int
     taken: int = 0
     waiting: deque[_Waiter] = field(default_factory=deque)
     timer: asyncio.TimerHandle | None = None
@@ -45,22 +55,25 @@ class _Room:
 
     def fill(self, now: float) -> None:
         """Take a place that is free, and begin to watch: it may be the last one."""
-        self.free -= 1
         self.taken += 1
         self.full_since = self.last_left = now
         self.left = 0.0
 
     def leave(self, now: float) -> None:
-        """Give a place back, to who has waited for the longest time."""
+        """Give a place back."""
+        self.taken -= 1
         self.left += 1
         self.last_left = now
+
+    def admit(self) -> bool:
+        """Give a place to who has waited for the longest time; tell whether anybody was left to take it."""
         while self.waiting:
             place = self.waiting.popleft().place
             if not place.done():
                 place.set_result(None)
-                return
-        self.free += 1
-        self.taken -= 1
+                self.taken += 1
+                return True
+        return False
 
     def hangs(self, now: float) -> bool:
         """Tell whether nobody has left for as long as we watch."""
@@ -87,10 +100,18 @@ class _Room:
 
 
 class Bulkheads:
-    """Rooms with `places` places each, made when needed and watched for `watch` seconds at a time."""
+    """Rooms with up to `places` places each, of `total` that they share.
 
-    def __init__(self, places: int, watch: float = WATCH, clock: Callable[[], float] = monotonic) -> None:
+    They are watched for `watch` seconds at a time, made when they are needed, and forgotten when empty.
+    """
+
+    def __init__(
+        self, places: int, total: int, watch: float = WATCH, clock: Callable[[], float] = monotonic
+    ) -> None:
         self._places = places
+        self._few = max(1, places // FEW)
+        self._free = total
+        self._kept = total // 4
         self._watch = watch
         self._clock = clock
         self._rooms: dict[Hashable, _Room] = {}
@@ -99,25 +120,47 @@ class Bulkheads:
         """Return what holds one of the places of `key`. Raises Crowded if there is none, nor soon."""
         return _Place(self, key)
 
-    async def enter(self, key: Hashable) -> _Room:
-        """Take a place, and return the room that it is in."""
+    async def enter(self, key: Hashable) -> tuple[_Room, float]:
+        """Take a place; return the room that it is in, and since when (monotonic seconds)."""
         room = self._rooms.get(key)
         if room is None:
-            room = self._rooms[key] = _Room(self._places, self._watch)
+            room = self._rooms[key] = _Room(self._watch, self._few)
         now = self._clock()
-        if room.free:
+        if room.waiting:
+            self._admit(room)
+        if room.taken < self._most(room):
+            self._free -= 1
             room.fill(now)
-        elif room.expected_wait(now) > PATIENCE * self._watch:
+            return room, now
+        if room.expected_wait(now) > PATIENCE * self._watch:
             raise Crowded
-        else:
-            await self._wait(key, room, _Waiter(asyncio.get_running_loop().create_future(), now))
-        return room
+        await self._wait(key, room, _Waiter(asyncio.get_running_loop().create_future(), now))
+        return room, self._clock()
 
-    def leave(self, key: Hashable, room: _Room) -> None:
-        """Give a place back."""
-        room.leave(self._clock())
+    def leave(self, key: Hashable, room: _Room, since: float, *, well: bool) -> None:
+        """Give a place back, held `since` then; who leaves well, and soon, has earned the room one more."""
+        now = self._clock()
+        self._free += 1
+        room.leave(now)
+        if now - since >= self._watch:
+            room.earned = self._few
+        elif well and room.earned < self._places:
+            room.earned += 1
+        if room.waiting:
+            self._admit(room)
         if not room.taken:
             del self._rooms[key]
+
+    def _most(self, room: _Room) -> int:
+        """Return how many may be in a room now."""
+        if self._free > self._kept:
+            return self._places
+        return room.earned if self._free > 0 else self._few
+
+    def _admit(self, room: _Room) -> None:
+        """Let in who waits, as far as there are places."""
+        while room.taken < self._most(room) and room.admit():
+            self._free -= 1
 
     async def _wait(self, key: Hashable, room: _Room, waiter: _Waiter) -> None:
         """Wait for a place, as long as others leave."""
@@ -130,12 +173,13 @@ class Bulkheads:
             place = waiter.place
             if place.done() and not place.cancelled() and place.exception() is None:
                 # it was given at the same moment
-                self.leave(key, room)
+                self.leave(key, room, self._clock(), well=False)
             raise
 
     def _watch_over(self, room: _Room) -> None:
         """Look after those who wait, one timer for all of them, as long as there are any."""
         room.send_away(self._clock())
+        self._admit(room)
         room.timer = (
             asyncio.get_running_loop().call_later(self._watch, self._watch_over, room)
             if room.waiting
@@ -146,14 +190,14 @@ class Bulkheads:
 class _Place:
     """One place, held between entry and exit. Not a generator: these come twice for every delivery."""
 
-    __slots__ = ("_bulkheads", "_key", "_room")
+    __slots__ = ("_bulkheads", "_key", "_room", "_since")
 
     def __init__(self, bulkheads: Bulkheads, key: Hashable) -> None:
         self._bulkheads = bulkheads
         self._key = key
 
     async def __aenter__(self) -> None:
-        self._room = await self._bulkheads.enter(self._key)
+        self._room, self._since = await self._bulkheads.enter(self._key)
 
-    async def __aexit__(self, *_: object) -> None:
-        self._bulkheads.leave(self._key, self._room)
+    async def __aexit__(self, error: object, *_: object) -> None:
+        self._bulkheads.leave(self._key, self._room, self._since, well=error is None)

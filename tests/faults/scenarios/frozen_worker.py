@@ -4,7 +4,7 @@ import os
 import signal
 
 from tests.faults.scenario import Scenario
-from tests.faults.stage import AT_ONCE, SMALL, Stage
+from tests.faults.stage import SMALL, Stage
 from tests.processes import until
 
 STUCK = "SELECT count(*) AS rows FROM deliveries WHERE lease_expires_at < now()"
@@ -18,8 +18,8 @@ async def freeze(stage: Stage, *, due: int, times: int) -> None:
     frozen = stage.start("worker", "worker-1", WORKER_CONCURRENCY=SMALL)
     stage.start("scheduler")
     for number in range(times):
-        await stage.progress(stage.receiver.count() + 4 * AT_ONCE)
-        await until(lambda: _over(stage, SENDING, AT_ONCE // 2), SECONDS, "full hands")
+        await stage.progress(stage.receiver.count() + 4 * SMALL)
+        await until(lambda: _over(stage, SENDING, SMALL // 2), SECONDS, "full hands")
         os.kill(frozen.pid, signal.SIGSTOP)
         if number == 0:
             stage.start("worker", "worker-2", WORKER_CONCURRENCY=SMALL)
