@@ -1,6 +1,8 @@
 """Receivers that do harm, beside one that is well, which has its messages at once; the worker stays small."""
 
 import json
+from datetime import timedelta
+from statistics import quantiles
 
 import psutil
 
@@ -11,6 +13,9 @@ from tests.house import bulk_due
 
 MOST_GROWTH = 100_000_000
 """Bytes by which a worker may grow."""
+
+MOST_DELAY = timedelta(seconds=5)
+"""Within which nearly all messages to who is well are begun with, once they are planned."""
 
 HANGING = 10.0
 """Seconds for which a worker waits for an answer here."""
@@ -35,6 +40,11 @@ LEFT JOIN attempts AS a ON a.project_id = d.project_id AND a.delivery_id = d.id
 WHERE t.name IN ({names})
 GROUP BY 1, 2, 3, 4 ORDER BY 1
 """
+STARTS = """
+SELECT d.first_attempt_at - d.created_at AS delay FROM deliveries AS d
+JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
+WHERE t.config->>'url' = :url AND d.first_attempt_at IS NOT NULL
+"""
 HELD_UP = """
 SELECT count(*) AS rows FROM deliveries AS d
 JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
@@ -43,7 +53,7 @@ WHERE t.name IN ('hang', 'drip_headers') AND d.status = 'sending'
 
 
 async def receive_badly(stage: Stage, *, due: int, each: int) -> None:
-    """Send `each` messages to every harm, and `due` to one who is well, all due at once."""
+    """Send `each` messages to every harm, and after them `due` to one who is well."""
     await stage.fill(due)
     ports: dict[str, int] = json.loads(stage.serve("hostile", "tests.faults.hostile"))
     for name, port in ports.items():
@@ -54,6 +64,8 @@ async def receive_badly(stage: Stage, *, due: int, each: int) -> None:
     before = await _size_at_work(stage, worker)
     await stage.progress(due)
     assert (await stage.house.one(HELD_UP)).rows, "who is well had to wait for those who hang"
+    delays = [row.delay for row in await stage.house.sql(STARTS, url=stage.receiver.url)]
+    assert quantiles(delays, n=20)[-1] < MOST_DELAY, "who is well was begun with late"
     stage.harmed()
     await stage.drain()
     grown = psutil.Process(worker.pid).memory_info().rss - before
@@ -64,7 +76,8 @@ async def receive_badly(stage: Stage, *, due: int, each: int) -> None:
 
 async def _befriend(stage: Stage, name: str, url: str, each: int) -> None:
     """Have messages due to a harm, each to be tried once."""
-    await bulk_due(stage.house, each, to=url)
+    # longer ago than what is well: ahead of it in the queue
+    await bulk_due(stage.house, each, to=url, ago="1 minute")
     await stage.house.sql(
         "UPDATE destinations SET name = :name, retry_schedule = '{}' WHERE config->>'url' = :url",
         name=name,
