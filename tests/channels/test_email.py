@@ -150,7 +150,7 @@ async def test_some_recipients_refused_for_good_is_delivered_and_says_who(receiv
     receiver.replies = {ADA: "550 no such user"}
     outcome = await send(receiver.port, mail(ADA, BOB))
     assert (outcome.result, outcome.reason) == (DELIVERED, Reason.PARTLY_REFUSED)
-    assert outcome.error == f"not accepted for {ADA} (550 no such user)"
+    assert outcome.error == f"not accepted for 1 of 2: {ADA} (550 no such user)"
     assert receiver.mails[0].recipients == [BOB]
 
 
@@ -175,7 +175,7 @@ async def test_one_that_is_refused_again_and_again_keeps_the_mail_from_nobody_el
     receiver.replies = {ADA: "450 busy"}
     outcome = await send(receiver.port, mail(ADA, BOB, **changes))
     assert (outcome.result, outcome.reason) == (DELIVERED, Reason.PARTLY_REFUSED)
-    assert outcome.error == f"not accepted for {ADA} (450 busy)"
+    assert outcome.error == f"not accepted for 1 of 2: {ADA} (450 busy)"
     assert [one.recipients for one in receiver.mails] == [[BOB]]
 
 

@@ -99,7 +99,7 @@ class EmailChannel:
             # nobody has the mail yet: the goodbye takes back what was named
             return unsuccessful(AttemptOutcome.FAILED, "sent to nobody yet: " + _listed(refusals))
         answer = await _transmit(client, message, progress)
-        return _partly(refusals, answer.code) if refusals else Outcome.delivered(answer.code)
+        return _partly(refusals, len(recipients), answer.code) if refusals else Outcome.delivered(answer.code)
 
     def _client(self) -> aiosmtplib.SMTP:
         settings = self._settings
@@ -186,9 +186,9 @@ def _lasts(refusal: aiosmtplib.SMTPRecipientRefused) -> bool:
     return 500 <= refusal.code < 600
 
 
-def _partly(refusals: Refusals, code: int) -> Outcome:
+def _partly(refusals: Refusals, of: int, code: int) -> Outcome:
     """Return the outcome of a mail that some will never get: they are told of in the ledger."""
-    error = "not accepted for " + _listed(refusals)
+    error = f"not accepted for {len(refusals)} of {of}: " + _listed(refusals)
     return replace(unsuccessful(AttemptOutcome.DELIVERED, error, code), reason=Reason.PARTLY_REFUSED)
 
 
