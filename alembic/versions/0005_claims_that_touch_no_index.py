@@ -24,6 +24,15 @@ UPDATE deliveries SET next_attempt_at = coalesce(first_attempt_at, created_at)
 WHERE status = 'sending' AND next_attempt_at IS NULL
 """
 
+# How late a first attempt may start was said by what ends the retries, too.
+KEEP_LATENESS = """
+UPDATE deliveries SET start_by = expires_at
+WHERE status IN ('pending', 'sending') AND expires_at IS NOT NULL
+"""
+MERGE_LATENESS = """
+UPDATE deliveries SET expires_at = least(start_by, expires_at) WHERE status IN ('pending', 'sending')
+"""
+
 # One statement for all that are deleted together; a foreign key would look for each attempt's delivery
 # whenever one is claimed, too.
 FORGET_ATTEMPTS = """
@@ -56,6 +65,8 @@ def upgrade() -> None:
     for table, percent in ROOM.items():
         op.execute(f"ALTER TABLE {table} SET (fillfactor = {percent})")
     op.execute(KEEP_DUE)
+    op.add_column("deliveries", sa.Column("start_by", sa.DateTime(timezone=True)))
+    op.execute(KEEP_LATENESS)
     op.add_column("deliveries", sa.Column("open_end", sa.Text(), sa.Computed(OPEN_END, persisted=True)))
     op.create_check_constraint("due", "deliveries", "status <> 'sending' OR next_attempt_at IS NOT NULL")
     _create_index("ix_deliveries_waiting", ["clock", "next_attempt_at"], "next_attempt_at IS NOT NULL")
@@ -77,6 +88,8 @@ def downgrade() -> None:
         op.drop_index(index, table_name="deliveries")
     op.drop_constraint(op.f("ck_deliveries_due"), "deliveries", type_="check")
     op.drop_column("deliveries", "open_end")
+    op.execute(MERGE_LATENESS)
+    op.drop_column("deliveries", "start_by")
     op.execute("UPDATE deliveries SET next_attempt_at = NULL WHERE status = 'sending'")
     for table in ROOM:
         op.execute(f"ALTER TABLE {table} RESET (fillfactor)")

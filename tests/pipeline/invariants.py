@@ -33,7 +33,9 @@ SELECT d.*, n.status AS notification_status, t.blocked_at, t.on_unknown,
   ARRAY(SELECT a.number FROM attempts AS a
     WHERE a.project_id = d.project_id AND a.delivery_id = d.id ORDER BY a.number) AS numbers,
   ARRAY(SELECT coalesce(a.outcome, 'none') FROM attempts AS a
-    WHERE a.project_id = d.project_id AND a.delivery_id = d.id ORDER BY a.number) AS outcomes
+    WHERE a.project_id = d.project_id AND a.delivery_id = d.id ORDER BY a.number) AS outcomes,
+  ARRAY(SELECT a.started_at FROM attempts AS a
+    WHERE a.project_id = d.project_id AND a.delivery_id = d.id ORDER BY a.number) AS begun
 FROM deliveries AS d
 JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
 LEFT JOIN notifications AS n ON n.project_id = d.project_id AND n.id = d.notification_id
@@ -58,6 +60,7 @@ class Witness:
             _has_a_reason_where_one_belongs(row)
             _can_go_on_unless_it_has_ended(row)
             _fits_its_attempts(row)
+            _was_tried_in_time(row)
             self._came_twice_only_where_it_may(row)
         for row in await self.world.sql(NOTIFICATIONS):
             _has_a_next_slot_while_it_is_active(row)
@@ -134,6 +137,15 @@ def _fits_its_attempts(row: Row[Any]) -> None:
         assert made, row
     if row.status in {"missed", "skipped"} and row.reason not in {"decided", "overdue"}:
         assert not made, row
+
+
+def _was_tried_in_time(row: Row[Any]) -> None:
+    """The first try within the grace, others before the next slot; what a person released, at any time."""
+    first, others = row.begun[:1], row.begun[1:]
+    assert row.start_by is None or all(at < row.start_by for at in first), row
+    assert row.expires_at is None or all(at < row.expires_at for at in others), row
+    if row.status == "failed" and row.reason == "next_slot_reached":
+        assert row.expires_at is not None, row
 
 
 def _has_a_next_slot_while_it_is_active(row: Row[Any]) -> None:

@@ -53,7 +53,7 @@ async def test_lifting_a_block_releases_what_it_held_even_past_the_next_slot(hou
     planned = await house.plan_one()
     await house.sql("UPDATE destinations SET blocked_at = now(), blocked_reason = 'gone'")
     await rescuer.run(house.database, house.queue)
-    await house.sql("UPDATE deliveries SET expires_at = now() - interval '1 hour'")
+    await house.sql("UPDATE deliveries SET start_by = now(), expires_at = now()")
     async with house.context() as ctx:
         await destinations.update(ctx, str(planned.destination_id), {"status": "active"}, revision=None)
     await rescuer.run(house.database, house.queue)

@@ -40,7 +40,7 @@ async def test_a_due_notification_gets_one_pending_delivery_and_one_job(house: H
     assert (delivery.status, delivery.trigger, delivery.revision) == ("pending", "schedule", 1)
     assert delivery.scheduled_for == before.next_due_at == after.last_slot_at
     assert hours(after.next_due_at, before.next_due_at) == 24
-    assert delivery.expires_at == after.next_due_at
+    assert delivery.start_by == delivery.expires_at == after.next_due_at
     assert await house.rung() == [Job(PROJECT, delivery.id, 1).id]
 
 
@@ -210,7 +210,7 @@ async def test_the_last_slot_before_the_end_completes_a_notification(house: Hous
     row, delivery = await house.notification(wanted), await house.delivery()
     assert (row.status, row.next_due_at) == ("completed", None)
     assert row.completed_at is not None
-    assert (delivery.status, delivery.expires_at) == ("pending", None)
+    assert (delivery.status, delivery.start_by, delivery.expires_at) == ("pending", None, None)
 
 
 async def test_deliveries_to_a_blocked_destination_are_held_and_not_rung_for(house: House) -> None:

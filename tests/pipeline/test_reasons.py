@@ -23,7 +23,7 @@ NEW_YEAR = {**DAILY, "holidays": "DE"}
 NOTHING = {"move_to": None, "title": None, "body": None}
 FAILED = Outcome(AttemptOutcome.FAILED, 500, "HTTP 500")
 TIMEOUT = Outcome(AttemptOutcome.TIMEOUT, error="no answer")
-ANY_TIME = "UPDATE deliveries SET next_attempt_at = now(), expires_at = NULL"
+ANY_TIME = "UPDATE deliveries SET next_attempt_at = now(), start_by = NULL, expires_at = NULL"
 End = tuple[str, str]
 Way = Callable[[House], Awaitable[None]]
 Days = Callable[[Timeline], Awaitable[None]]

@@ -119,7 +119,7 @@ async def test_a_live_worker_sends_nothing_of_a_test_project_even_if_it_is_rung_
     "state",
     [
         "enqueued_at = NULL",
-        "expires_at = now() - interval '1 day'",
+        "start_by = now() - interval '1 day'",
         "status = 'sending', lease_token = gen_random_uuid(), lease_expires_at = now() - interval '1 day'",
     ],
     ids=["unrung", "expired", "stuck"],

@@ -192,9 +192,10 @@ async def test_two_rescuers_at_the_same_time_free_once(house: House) -> None:
     assert (await house.delivery()).unknown_streak == 1
 
 
-async def test_a_delivery_never_tried_before_its_next_slot_was_missed(house: House) -> None:
+@pytest.mark.parametrize("late", ["start_by = now()", "start_by = now(), expires_at = now()"])
+async def test_a_delivery_that_nobody_began_in_time_was_missed(house: House, late: str) -> None:
     await house.plan_one()
-    await house.sql("UPDATE deliveries SET expires_at = now()")
+    await house.sql(f"UPDATE deliveries SET {late}")
     assert (await house.send()).status == "pending"
     assert (await house.rescue()).expired == 1
     row = await house.delivery()

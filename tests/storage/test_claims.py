@@ -93,7 +93,8 @@ async def test_who_asks_again_because_the_answer_was_lost_has_the_same_claim(hou
     [
         "next_attempt_at = now() + interval '1 second'",
         "next_attempt_at = NULL",
-        "expires_at = now()",
+        "start_by = now()",
+        "attempts_made = 1, expires_at = now()",
         "status = 'held'",
         "status = 'unknown'",
         "status = 'delivered'",

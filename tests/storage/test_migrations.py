@@ -77,6 +77,7 @@ SELECT id, gen_random_uuid(), 'log', 'log', '{}', 'log', now() FROM projects;
 INSERT INTO deliveries (project_id, id, destination_id, trigger, scheduled_for, message_id, status,
   attempts_made, lease_token, lease_expires_at, first_attempt_at)
 SELECT project_id, id, id, 'test', now(), 'm', 'sending', 1, id, now(), now() FROM destinations;
+UPDATE deliveries SET expires_at = now();
 INSERT INTO attempts (project_id, delivery_id, number, started_at)
 SELECT project_id, id, 1, now() FROM deliveries
 """
@@ -90,6 +91,8 @@ async def test_what_was_being_sent_before_is_found_by_the_rescuer(empty_database
     database = Database(empty_database_url)
     async with database.transaction() as session:
         assert await rescue.break_leases(session, 9) == 1
+    # the first try of what is handed back is as late as it was
+    assert await connection.fetchval("SELECT start_by = expires_at FROM deliveries")
     await database.aclose()
     await connection.execute("DELETE FROM deliveries")
     assert await connection.fetchval("SELECT count(*) FROM attempts") == 0

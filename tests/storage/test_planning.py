@@ -53,7 +53,6 @@ async def slot(house: House, notification_id: UUID, **changes: Any) -> NewDelive
         "revision": row.revision,
         "destination_id": destination_id,
         "scheduled_for": row.next_due_at,
-        "expires_at": None,
         "message_id": "msg_1",
     }
     return NewDelivery(**{**values, **changes})

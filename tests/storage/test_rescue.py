@@ -55,7 +55,7 @@ async def test_a_ring_for_a_row_that_ended_meanwhile_is_not_counted(house: House
 async def test_batches_are_kept(house: House) -> None:
     await bulk_due(house, 5)
     await house.plan()
-    await house.sql("UPDATE deliveries SET expires_at = now()")
+    await house.sql("UPDATE deliveries SET start_by = now()")
     for expected in (3, 2, 0):
         async with house.database.transaction() as session:
             assert await rescue.expire(session, 3) == expected

@@ -58,8 +58,7 @@ class Plan:
         taken = _within_limit(row, rule, found.judged, exceptions)
         deliveries = [*self._range(row, found.judged)]
         for slot, reason in taken.slots:
-            next_slot = found.following if slot == found.latest else None
-            deliveries += self._slot(row, rule, slot, reason, exceptions.get(slot), next_slot)
+            deliveries += self._slot(row, rule, slot, reason, exceptions.get(slot), found.following)
         next_due_at = None if _exhausted(row, rule, taken.count) else found.following
         self.deliveries += deliveries
         self.moves.append(Move(row.project_id, row.id, row.revision, found.latest, next_due_at, taken.count))
@@ -84,7 +83,10 @@ class Plan:
             if _exhausted(row, rule, 0):
                 return  # the rule had its last slot before
             self.counted.append(row)
-        self.deliveries += self._sent(row, rule, row.move_to, row.exception_id, None)
+        # what is sent late though newer slots have come is tried until another one comes
+        after = max(row.move_to, row.now) if rule.limits.missed.policy == "all" else row.move_to
+        following = schedule.next_slot(rule, after=after, anchor=row.anchor_at)
+        self.deliveries += self._sent(row, rule, row.move_to, row.exception_id, following)
 
     def put_off(self, row: Row[Any]) -> None:
         """Record the slot of a row that cannot be planned as failed, and look at it again later."""
@@ -118,12 +120,11 @@ class Plan:
         exception_id: UUID | None,
         following: datetime | None,
     ) -> Iterator[NewDelivery]:
-        """Yield the rows of a slot to be sent; no try begins when it is too late by its grace."""
+        """Yield the rows of a slot to be sent: how late it may start, and until when it is tried again."""
         if self.hold_before is not None and slot < self.hold_before:
             return self._rows(row, slot, HELD, exception_id=exception_id)
-        following = following or schedule.next_slot(rule, after=slot, anchor=row.anchor_at)
-        expires_at = schedule.start_by(rule, slot, next_slot=following)
-        return self._rows(row, slot, SENT, exception_id=exception_id, expires_at=expires_at)
+        start_by = schedule.start_by(rule, slot, next_slot=following)
+        return self._rows(row, slot, SENT, exception_id=exception_id, start_by=start_by, expires_at=following)
 
     def _range(self, row: Row[Any], judged: Judgement) -> Iterator[NewDelivery]:
         """Yield a long run of slots for which nothing is sent."""

@@ -7,16 +7,17 @@ from typing import Any
 from sqlalchemy import ARRAY, DateTime, Integer, Row, Uuid, bindparam, text
 
 from notifier.storage.engine import Session
+from notifier.storage.lateness import TOO_LATE
 
 # As rescue.EXPIRE does for all others. The notification is locked too, so that of the deliveries of one
 # slot, ended side by side, the last one is seen as such; both are passed over if somebody holds either.
-EXPIRE = text("""
+EXPIRE = text(f"""
 WITH late AS MATERIALIZED (
   SELECT d.project_id, d.id
   FROM deliveries AS d
   JOIN notifications AS n ON n.project_id = d.project_id AND n.id = d.notification_id
   WHERE d.clock = :clock AND d.status IN ('pending', 'retrying') AND d.next_attempt_at <= clock_now()
-    AND d.expires_at <= clock_now() AND n.schedule->>'max_occurrences' IS NOT NULL
+    AND {TOO_LATE} AND n.schedule->>'max_occurrences' IS NOT NULL
   LIMIT :batch
   FOR UPDATE OF d, n SKIP LOCKED
 )
@@ -64,7 +65,7 @@ WHERE project_id = :project_id AND id = :id
 
 
 async def expire(session: Session, batch: int) -> Sequence[Row[Any]]:
-    """End waiting deliveries of limited notifications whose next slot has begun, and return them."""
+    """End waiting deliveries of limited notifications for which it is too late, and return them."""
     return (await session.execute(EXPIRE, {"batch": batch, "clock": session.clock.id})).all()
 
 

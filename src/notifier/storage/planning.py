@@ -11,6 +11,7 @@ from sqlalchemy import ARRAY, DateTime, Integer, Row, Text, Uuid, bindparam, sel
 from notifier.domain.delivery import Status
 from notifier.storage.arrays import unnest
 from notifier.storage.engine import Session
+from notifier.storage.lateness import TOO_LATE
 from notifier.storage.tables import clock_now
 
 ROWS_A_STATEMENT = 5000
@@ -49,7 +50,7 @@ WHERE (project_id, notification_id) IN (SELECT * FROM {unnest(KEYS)}) AND delete
 TAKE_MOVED = text("""
 WITH moved AS MATERIALIZED (
   SELECT n.project_id, n.id, n.revision, n.schedule::text AS schedule, n.anchor_at, n.last_slot_at,
-    n.slots_sent, x.id AS exception_id, x.slot_at, x.move_to
+    n.slots_sent, x.id AS exception_id, x.slot_at, x.move_to, clock_now() AS now
   FROM notification_exceptions AS x
   JOIN notifications AS n ON n.project_id = x.project_id AND n.id = x.notification_id
   WHERE x.clock = :clock AND x.planned_at IS NULL AND x.deleted_at IS NULL AND x.move_to <= clock_now()
@@ -68,23 +69,25 @@ SELECT moved.* FROM moved
 # a slot exists once per destination.
 ADD_SLOTS = text("""
 INSERT INTO deliveries (
-  project_id, id, notification_id, revision, destination_id, clock, trigger, scheduled_for, expires_at,
-  message_id, slot_count, range_end, exception_id, status, reason, next_attempt_at, enqueued_at, finished_at
+  project_id, id, notification_id, revision, destination_id, clock, trigger, scheduled_for, start_by,
+  expires_at, message_id, slot_count, range_end, exception_id, status, reason, next_attempt_at, enqueued_at,
+  finished_at
 )
 SELECT
   new.project_id, new.id, new.notification_id, new.revision, new.destination_id, :clock, 'schedule',
-  new.scheduled_for, new.expires_at, new.message_id, new.slot_count, new.range_end, new.exception_id,
+  new.scheduled_for, new.start_by, new.expires_at, new.message_id, new.slot_count, new.range_end,
+  new.exception_id,
   CASE WHEN new.status = 'pending' AND d.blocked_at IS NOT NULL THEN 'held' ELSE new.status END,
   new.reason,
   CASE WHEN new.status = 'pending' AND d.blocked_at IS NULL THEN clock_now() END,
   CASE WHEN new.status = 'pending' AND d.blocked_at IS NULL THEN clock_now() END,
   CASE WHEN new.status NOT IN ('pending', 'held') THEN clock_now() END
 FROM unnest(
-  :project_ids, :ids, :notification_ids, :revisions, :destination_ids, :scheduled_fors, :expires_ats,
-  :message_ids, :statuses, :reasons, :slot_counts, :range_ends, :exception_ids
+  :project_ids, :ids, :notification_ids, :revisions, :destination_ids, :scheduled_fors, :start_bys,
+  :expires_ats, :message_ids, :statuses, :reasons, :slot_counts, :range_ends, :exception_ids
 ) AS new (
-  project_id, id, notification_id, revision, destination_id, scheduled_for, expires_at, message_id, status,
-  reason, slot_count, range_end, exception_id
+  project_id, id, notification_id, revision, destination_id, scheduled_for, start_by, expires_at, message_id,
+  status, reason, slot_count, range_end, exception_id
 )
 JOIN destinations AS d ON d.project_id = new.project_id AND d.id = new.destination_id
 ON CONFLICT (project_id, notification_id, destination_id, scheduled_for) WHERE trigger = 'schedule' DO NOTHING
@@ -96,6 +99,7 @@ RETURNING project_id, id, status
     bindparam("revisions", type_=ARRAY(Integer)),
     bindparam("destination_ids", type_=ARRAY(Uuid)),
     bindparam("scheduled_fors", type_=ARRAY(DateTime(timezone=True))),
+    bindparam("start_bys", type_=ARRAY(DateTime(timezone=True))),
     bindparam("expires_ats", type_=ARRAY(DateTime(timezone=True))),
     bindparam("message_ids", type_=ARRAY(Text)),
     bindparam("statuses", type_=ARRAY(Text)),
@@ -137,10 +141,10 @@ ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at
 
 
 # What was planned before the silence and never sent; the expired end by themselves.
-HOLD_OVERDUE = text("""
+HOLD_OVERDUE = text(f"""
 UPDATE deliveries SET status = 'held', reason = 'overdue', next_attempt_at = NULL, enqueued_at = NULL
 WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at <= clock_now()
-  AND trigger = 'schedule' AND (expires_at IS NULL OR expires_at > clock_now())
+  AND trigger = 'schedule' AND {TOO_LATE} IS NOT TRUE
 """)
 
 
@@ -158,6 +162,7 @@ class NewDelivery:
     destination_id: UUID
     scheduled_for: datetime
     message_id: str
+    start_by: datetime | None = None
     expires_at: datetime | None = None
     status: str = Status.PENDING
     reason: str | None = None

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, DateTime, Integer, Row, Uuid, bindparam, text
 
 from notifier.storage.engine import Session
+from notifier.storage.lateness import TOO_LATE
 
 MOST_UNKNOWN_IN_A_ROW = 3
 RING_AGAIN_AFTER_SECONDS = 30
@@ -47,13 +48,13 @@ WITH stuck AS MATERIALIZED (
 SELECT project_id, id FROM freed
 """)
 
-# Waiting past the next slot: whoever never had a try missed it, the others failed. Where slots are counted,
-# `occurrences` does the same.
-EXPIRE = text("""
+# Too late: whoever never had a try missed it, the others failed. Where slots are counted, `occurrences` does
+# the same.
+EXPIRE = text(f"""
 WITH late AS MATERIALIZED (
   SELECT project_id, id FROM deliveries AS d
   WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at <= clock_now()
-    AND expires_at <= clock_now() AND NOT EXISTS (
+    AND {TOO_LATE} AND NOT EXISTS (
       SELECT 1 FROM notifications AS n
       WHERE n.project_id = d.project_id AND n.id = d.notification_id
         AND n.schedule->>'max_occurrences' IS NOT NULL

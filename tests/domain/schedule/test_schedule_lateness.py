@@ -7,6 +7,9 @@ from schedule_reference import utc
 
 from notifier.domain import schedule
 
+INSTANT = timedelta.resolution
+JUST_NOW = timedelta(minutes=5)
+
 
 def daily(**more: object) -> schedule.Schedule:
     rule = {"kind": "calendar", "frequency": "daily", "times": ["09:00"], "timezone": "Europe/Berlin"}
@@ -119,19 +122,36 @@ def test_max_occurrences_ends_the_schedule(ended: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "last"),
+    ("rule", "last", "alone"),
     [
-        ({}, slot(22)),  # until the next slot
-        ({"grace": "PT2H"}, slot(21) + timedelta(hours=2)),
-        ({"grace": "P3D"}, slot(22)),  # never past the next slot
-        ({"policy": "skip"}, slot(21) + timedelta(minutes=5)),
-        ({"policy": "all"}, None),
-        ({"policy": "all", "grace": "P3D"}, slot(24)),
+        # before the next slot; where there is none, at any time
+        ({}, slot(22), None),
+        # up to its grace, that instant included, and never past the next slot
+        ({"grace": "PT0S"}, slot(21) + INSTANT, slot(21) + INSTANT),
+        ({"grace": "PT2H"}, slot(21) + timedelta(hours=2) + INSTANT, slot(21) + timedelta(hours=2) + INSTANT),
+        ({"grace": "P1D"}, slot(22), slot(22) + INSTANT),
+        ({"grace": "P3D"}, slot(22), slot(24) + INSTANT),
+        ({"policy": "skip"}, slot(21) + JUST_NOW + INSTANT, slot(21) + JUST_NOW + INSTANT),
+        ({"policy": "skip", "grace": "P3D"}, slot(22), slot(24) + INSTANT),
+        # each one counts, also beside newer ones
+        ({"policy": "all"}, None, None),
+        ({"policy": "all", "grace": "P3D"}, slot(24) + INSTANT, slot(24) + INSTANT),
     ],
 )
-def test_a_delivery_must_begin_by(rule: dict[str, object], last: datetime | None) -> None:
-    assert schedule.start_by(daily(missed=rule), slot(21), next_slot=slot(22)) == last
+def test_a_first_try_begins_before(
+    rule: dict[str, object], last: datetime | None, alone: datetime | None
+) -> None:
+    s = daily(missed=rule)
+    assert schedule.start_by(s, slot(21), next_slot=slot(22)) == last
+    assert schedule.start_by(s, slot(21), next_slot=None) == alone
 
 
-def test_the_last_slot_of_all_may_begin_at_any_time() -> None:
-    assert schedule.start_by(daily(), slot(21), next_slot=None) is None
+@pytest.mark.parametrize("rule", [{"grace": "PT2H"}, {"policy": "skip"}, {"policy": "all", "grace": "PT30H"}])
+@pytest.mark.parametrize("late", [timedelta(0), INSTANT])
+def test_planner_and_worker_agree_about_what_is_too_late(rule: dict[str, object], late: timedelta) -> None:
+    s = daily(missed=rule)
+    over = schedule.start_by(s, slot(21), next_slot=None)
+    assert over
+    now = over - INSTANT + late
+    found = schedule.judge(s, schedule.Missed(slot(21), slot(21), 0, ()), now=now)
+    assert (found.send == (slot(21),)) is (now < over) is (not late)

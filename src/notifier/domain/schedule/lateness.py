@@ -57,12 +57,16 @@ def judge(
 
 
 def start_by(s: Schedule, slot: datetime, *, next_slot: datetime | None) -> datetime | None:
-    """Return the last instant at which a slot's delivery may begin, or None if there is none."""
+    """Return the instant before which a slot's first try has to begin, or None if it is never too late.
+
+    `next_slot` is the first one after all that are sent together. It says nothing about further tries.
+    """
     grace = _grace(s)
-    last = slot + grace if grace is not None else None
+    # a slot that is just as late as its grace is in time
+    over = slot + grace + timedelta.resolution if grace is not None else None
     if next_slot is None or s.limits.missed.policy == "all":
-        return last
-    return min(last, next_slot) if last else next_slot
+        return over
+    return min(over, next_slot) if over else next_slot
 
 
 def _most_sent(s: Schedule) -> int:

@@ -53,7 +53,9 @@ deliveries = Table(
     Column("watched", Boolean, nullable=False, server_default=text("false")),
     # the delivery that a replay repeats: the first of all, where replays are replayed; it may be gone by now
     Column("replay_of", Uuid),
-    # when the next slot begins: no attempt starts after it
+    # when it is too late for the first attempt, by the slot's grace
+    instant("start_by"),
+    # when the next slot begins: no further attempt starts from then on
     instant("expires_at"),
     Column("status", Text, nullable=False),
     Column("reason", Text),
