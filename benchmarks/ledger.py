@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 from uuid import UUID
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 from sqlalchemy import text
 
 from benchmarks.ledger_fill import fill
