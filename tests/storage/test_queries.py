@@ -19,6 +19,7 @@ from notifier.storage import (
     replays,
     rescue,
     retention,
+    waiting,
 )
 from notifier.storage.engine import Database
 from notifier.storage.tables import LIVE
@@ -78,6 +79,8 @@ IDS = {"project_ids": [UUID(PROJECT)] * MANY, "ids": [UUID(int=number) for numbe
 CLAIMED = {**IDS, "tokens": IDS["ids"], "clock": LIVE, "lease": 75.0}
 ENDED = {name: [None] * MANY for name in outcomes.OUTCOME_COLUMNS} | IDS
 MOVED = {name: [None] * MANY for name in planning.MOVED} | IDS
+TO = {"project_id": UUID(PROJECT), "destination_id": UUID(int=7)}
+HELD = {"after": UUID(int=0), "batch": 10_000}
 OLD = {"days": 90, "first_kept": UUID(int=1 << 120), "live": LIVE, "batch": 1000}
 
 
@@ -97,6 +100,10 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
         (claims.CLAIM, CLAIMED, "pk_deliveries"),
         (outcomes.FINISH, ENDED, "pk_deliveries"),
         (outcomes.ABSORB, ENDED, "pk_deliveries"),
+        (waiting.HOLD_WAITING, TO | {"most": 20_000}, "ix_deliveries_of_destination"),
+        (waiting.CANCEL_WAITING, TO | {"most": 20_000}, "ix_deliveries_of_destination"),
+        (waiting.CANCEL_HELD, TO | HELD, "ix_deliveries_open_ends"),
+        (waiting.RELEASE_HELD, TO | HELD, "ix_deliveries_open_ends"),
         (pauses.OVER, {"batch": 100, "clock": LIVE}, "ix_notifications_paused_until"),
         (occurrences.EXPIRE, {"batch": 1000, "clock": LIVE}, "ix_deliveries_waiting"),
         (rehearsals.NEXT_EVENTS, {"clock": LIVE}, "ix_notifications_paused_until"),

@@ -9,11 +9,11 @@ from sqlalchemy import Row
 
 from notifier.channels import signing
 from notifier.clock import new_id
-from notifier.domain.delivery import Reason, Trigger, message_id
+from notifier.domain.delivery import Trigger, message_id
 from notifier.domain.errors import Conflict, InvalidInput, NotFound
 from notifier.jobs import Job
 from notifier.services.context import Context, check_revision, parse_id
-from notifier.storage import deliveries, destinations, events
+from notifier.storage import deliveries, destinations, events, waiting
 from notifier.storage.health import WELL
 from notifier.storage.paging import Page
 from notifier.storage.tables import LIVE
@@ -70,7 +70,7 @@ async def update(
         values["secrets"] = await _rotated(ctx, row, changes["secret"])
     if changes.get("status") == "active" and row.blocked_at is not None:
         values |= {"blocked_at": None, "blocked_reason": None, **WELL}
-        await destinations.release_held(ctx.session, ctx.project_id, row.id)
+        await waiting.release_held(ctx.session, ctx.project_id, row.id)
     if not values:
         return row
     return await destinations.change(ctx.session, ctx.project_id, row.id, values)
@@ -91,7 +91,7 @@ async def delete(ctx: Context, destination_id: str, *, revision: int | None) -> 
             "The project's events are sent to it. Give them to another one first: PATCH /v1/project."
         )
     await destinations.change(ctx.session, ctx.project_id, row.id, {"deleted_at": ctx.now})
-    await deliveries.cancel_unstarted_to(ctx.session, ctx.project_id, row.id, Reason.DESTINATION_DELETED)
+    await waiting.cancel_for(ctx.session, ctx.project_id, row.id)
 
 
 async def send_test(ctx: Context, destination_id: str) -> Row[Any]:

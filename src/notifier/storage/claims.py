@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Row, Uuid, bindparam, text
 
+from notifier.storage import waiting
 from notifier.storage.arrays import unnest
 from notifier.storage.engine import Session
 from notifier.storage.lateness import TOO_LATE
@@ -91,20 +92,11 @@ DELETE FROM attempts AS a USING back
 WHERE a.project_id = back.project_id AND a.delivery_id = back.id AND a.number = back.attempts_made + 1
 """)
 
-# What waits for it is held, as what is planned from now on will be.
 BLOCK_DESTINATION = text("""
-WITH blocked AS (
-  UPDATE destinations
-  SET blocked_at = clock_now(), blocked_reason = :reason, revision = revision + 1, updated_at = clock_now()
-  WHERE project_id = :project_id AND id = :id AND blocked_at IS NULL
-  RETURNING project_id, id
-), held AS (
-  UPDATE deliveries AS d SET status = 'held', next_attempt_at = NULL, enqueued_at = NULL
-  FROM blocked
-  WHERE d.project_id = blocked.project_id AND d.destination_id = blocked.id
-    AND d.status IN ('pending', 'retrying')
-)
-SELECT id FROM blocked
+UPDATE destinations
+SET blocked_at = clock_now(), blocked_reason = :reason, revision = revision + 1, updated_at = clock_now()
+WHERE project_id = :project_id AND id = :id AND blocked_at IS NULL
+RETURNING id
 """)
 
 
@@ -144,4 +136,7 @@ async def give_back(
 async def block_destination(session: Session, project_id: UUID, destination_id: UUID, reason: str) -> bool:
     """Stop sending to a destination, and hold what waits for it; return whether it was not blocked before."""
     parameters = {"project_id": project_id, "id": destination_id, "reason": reason}
-    return (await session.execute(BLOCK_DESTINATION, parameters)).first() is not None
+    if (await session.execute(BLOCK_DESTINATION, parameters)).first() is None:
+        return False
+    await waiting.hold_for(session, project_id, destination_id)
+    return True
