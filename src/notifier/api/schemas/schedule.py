@@ -30,7 +30,7 @@ MISSED: JSON = {
             "description": "`latest`: the newest is sent. `all`: up to `max` of them. `skip`: none.",
         },
         "max": {"type": "integer", "minimum": 1, "maximum": 100, "default": 3},
-        "grace": {**DURATION, "description": "How late a slot may be sent; else until the next slot."},
+        "grace": {**DURATION, "description": "How late a message may start; retries end at the next slot."},
     },
     "additionalProperties": False,
 }
