@@ -273,3 +273,23 @@ def test_a_lease_that_could_end_before_a_send_is_refused(lease_seconds: float) -
     with pytest.raises(ValueError, match="LEASE_SECONDS must be above both time-outs, 30 s"):
         settings("postgresql://h/d", "redis://h", lease_seconds=lease_seconds)
     assert settings("postgresql://h/d", "redis://h", lease_seconds=30.5).longest_send == 30
+
+
+FILES = """
+import resource
+from notifier.worker import allow_files
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, 700))
+allow_files({wanted})
+print(resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+@pytest.mark.parametrize(
+    ("soft", "wanted", "allowed"), [(256, 500, 500), (256, 4200, 700), (600, 500, 600), (700, 4200, 700)]
+)
+def test_a_worker_may_open_as_many_connections_as_it_needs_or_as_the_system_lets_it(
+    soft: int, wanted: int, allowed: int
+) -> None:
+    source = FILES.format(soft=soft, wanted=wanted)
+    done = subprocess.run([sys.executable, "-c", source], timeout=20, check=True, capture_output=True)
+    assert done.stdout.decode().strip() == f"({allowed}, 700)"

@@ -1,6 +1,7 @@
 """The two arq processes: the scheduler with its cron sweep, the worker with the delivery job."""
 
 import asyncio
+import resource
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -37,6 +38,9 @@ START_RETRY = 2.0
 WATCHDOG_AFTER = 150.0
 SWEEP_TIMEOUT = 300
 FAREWELL_WAIT = 2.0
+OTHER_FILES = 200
+"""Open files that a worker needs beside the connections to receivers: with its servers, for its logs."""
+
 COMPLETION_WAIT = 65
 """Seconds that a stopping worker gives running deliveries: more than the longest send."""
 
@@ -67,7 +71,7 @@ def make_worker(settings: Settings) -> Worker:
         settings,
         functions=[func(deliver, name=jobs.DELIVER)],
         queue_name=jobs.DELIVERY_QUEUE,
-        on_startup=_opener(settings, start_beating),
+        on_startup=_opener(settings, start_working),
         max_jobs=settings.worker_jobs,
         poll_delay=0.02,
         job_timeout=_job_timeout(settings),
@@ -219,10 +223,22 @@ async def beat(ctx: dict[str, Any]) -> None:
         await planning.beat(session, ctx["name"])
 
 
-async def start_beating(ctx: dict[str, Any]) -> None:
-    """Have this worker say that it lives."""
+async def start_working(ctx: dict[str, Any]) -> None:
+    """Get ready to send, and have this worker say that it lives."""
+    allow_files(ctx["runtime"].settings.worker_jobs + OTHER_FILES)
     ctx["name"] = f"{audit.WORKER}{new_id()}"
     ctx["loops"] = [asyncio.create_task(_every(WORKER_BEAT_EVERY, beat, ctx))]
+
+
+def allow_files(wanted: int) -> None:
+    """Let this process open so many files, or as many as it may: each message being sent is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (ValueError, OSError) as error:
+            log.warning("files.few", wanted=wanted, allowed=soft, error=repr(error))
 
 
 async def retain(ctx: dict[str, Any]) -> None:
