@@ -224,22 +224,18 @@ def _both_ends_exist() -> ColumnElement[bool]:
 
 async def cancel_unstarted(session: Session, project_id: UUID, notification_id: UUID, reason: Reason) -> None:
     """Cancel what no worker holds at this moment; a message that is being sent right now still goes out."""
-    await _cancel(session, project_id, deliveries.c.notification_id == notification_id, reason)
-
-
-async def cancel_unstarted_to(
-    session: Session, project_id: UUID, destination_id: UUID, reason: Reason
-) -> None:
-    """Cancel what waits for a destination."""
-    await _cancel(session, project_id, deliveries.c.destination_id == destination_id, reason)
-
-
-async def _cancel(session: Session, project_id: UUID, which: ColumnElement[bool], reason: Reason) -> None:
-    statement = (
-        update(deliveries)
-        .where(
-            deliveries.c.project_id == project_id, which, deliveries.c.status.in_([*CLAIMABLE, Status.HELD])
+    canceled = {"status": Status.CANCELED, "reason": reason, "finished_at": clock_now()}
+    waits = deliveries.c.next_attempt_at.is_not(None) & deliveries.c.status.in_(CLAIMABLE)
+    # two statements, for each has an index of its own
+    for which in (waits, _has_status(Status.HELD)):
+        statement = (
+            update(deliveries)
+            .where(
+                deliveries.c.project_id == project_id,
+                deliveries.c.notification_id == notification_id,
+                deliveries.c.clock == session.clock.id,
+                which,
+            )
+            .values(**canceled, next_attempt_at=None)
         )
-        .values(status=Status.CANCELED, reason=reason, finished_at=clock_now(), next_attempt_at=None)
-    )
-    await session.execute(statement)
+        await session.execute(statement)

@@ -6,12 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import Row, func, insert, select, update
 
-from notifier.domain.delivery import Reason
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
 from notifier.storage.tables import (
     clock_now,
-    deliveries,
     destinations,
     notification_destinations,
     notifications,
@@ -102,19 +100,3 @@ async def count_users(session: Session, project_id: UUID, destination_id: UUID) 
         )
     )
     return int((await session.execute(statement)).scalar_one())
-
-
-async def release_held(session: Session, project_id: UUID, destination_id: UUID) -> None:
-    """Let the held deliveries of a destination go on; the rescue sweep rings for them."""
-    statement = (
-        update(deliveries)
-        .where(
-            deliveries.c.project_id == project_id,
-            deliveries.c.destination_id == destination_id,
-            deliveries.c.status == "held",
-            # these wait for the operator's decision
-            deliveries.c.reason.is_distinct_from(Reason.OVERDUE),
-        )
-        .values(status="pending", next_attempt_at=clock_now(), enqueued_at=None, start_by=None, expires_at=None)
-    )
-    await session.execute(statement)
