@@ -193,6 +193,8 @@ async def test_a_process_ends_when_asked_even_while_redis_is_away(
             await asyncio.to_thread(valkey.kill)
             await asyncio.sleep(0.5)
             assert await stop(child) == 0, child.last_lines()
+            beats = await house.sql("SELECT name FROM heartbeats WHERE starts_with(name, 'worker')")
+            assert beats == [], "a worker that has ended counts as alive"
 
 
 async def test_processes_that_start_without_redis_plan_at_once_and_send_as_soon_as_it_comes(

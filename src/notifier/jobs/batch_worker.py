@@ -23,7 +23,7 @@ from notifier.deadlines import Deadlines
 log = structlog.get_logger(__name__)
 
 CLOSE_WAIT = 3
-"""Seconds for the farewell to Redis, which may be away."""
+"""Seconds for each part of the end, such as the farewell to Redis, which may be away."""
 
 IDLE_SECONDS = 0.1
 """Pause after an empty queue: asking costs both sides something."""
@@ -135,7 +135,16 @@ class BatchWorker(Worker):
             log.warning("heartbeat.interrupted", error=repr(error))
 
     async def close(self) -> None:
-        """Say farewell to Redis, but do not wait for it: this client tries for ever."""
-        with suppress(TimeoutError, asyncio.CancelledError):
-            async with asyncio.timeout(CLOSE_WAIT):
-                await super().close()
+        """End, and only then say farewell to Redis, without waiting: this client tries for ever."""
+        shutdown, self.on_shutdown = self.on_shutdown, None
+        await _in_time(asyncio.gather(*self.tasks.values(), return_exceptions=True))
+        if shutdown:
+            await _in_time(shutdown(self.ctx))
+        await _in_time(super().close())
+
+
+async def _in_time(work: Awaitable[Any]) -> None:
+    """Await `work` for as long as an end may take."""
+    with suppress(TimeoutError, asyncio.CancelledError):
+        async with asyncio.timeout(CLOSE_WAIT):
+            await work
