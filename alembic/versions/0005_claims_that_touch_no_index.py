@@ -69,7 +69,7 @@ def upgrade() -> None:
     op.execute(KEEP_LATENESS)
     op.add_column("deliveries", sa.Column("open_end", sa.Text(), sa.Computed(OPEN_END, persisted=True)))
     op.create_check_constraint("due", "deliveries", "status <> 'sending' OR next_attempt_at IS NOT NULL")
-    _create_index("ix_deliveries_waiting", ["clock", "next_attempt_at"], "next_attempt_at IS NOT NULL")
+    _create_index("ix_deliveries_waiting", ["clock", "next_attempt_at", "id"], "next_attempt_at IS NOT NULL")
     _create_index("ix_deliveries_open_ends", ["project_id", "open_end", "id"], "open_end IS NOT NULL")
     _create_index(
         "uq_deliveries_open_replay",

@@ -205,7 +205,7 @@ async def sweep(ctx: dict[str, Any]) -> None:
 async def rescue(ctx: dict[str, Any]) -> None:
     """Free, end and ring for what is stuck; give up destinations that have failed for days."""
     runtime: Runtime = ctx["runtime"]
-    done = await rescuer.run(runtime.database, runtime.queue, ctx["outage"])
+    done = await rescuer.run(runtime.database, runtime.queue, ctx["rescue"])
     metrics.rescued({"freed": done.freed, "expired": done.expired, "rung": done.rung})
     await health.run(runtime.database)
     await rescuer.forget(runtime.database)
@@ -261,7 +261,7 @@ async def start_loops(ctx: dict[str, Any]) -> None:
     """Run sweep and rescue from a monotonic clock too: the cron follows the host's, which may be set back."""
     ctx["sweeping"] = asyncio.Lock()
     pulse = ctx["pulse"] = Pulse(monotonic())
-    ctx["outage"] = rescuer.Outage()
+    ctx["rescue"] = rescuer.Progress()
     ctx["loops"] = [
         asyncio.create_task(_every(SWEEP_EVERY, sweep, ctx)),
         asyncio.create_task(_every(RESCUE_EVERY, rescue, ctx)),

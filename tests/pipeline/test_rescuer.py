@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
+from sqlalchemy.exc import DBAPIError
 
 from notifier import jobs
 from notifier.clock import monotonic
@@ -13,7 +14,7 @@ from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome
 from notifier.jobs import Job
 from notifier.pipeline import rescuer
 from notifier.pipeline.rescuer import Rescued
-from notifier.storage import rescue
+from notifier.storage import rescue, stretches
 from notifier.storage.engine import Database
 from tests.house import PROJECT, House, bulk_due
 
@@ -46,14 +47,14 @@ async def make_old(house: House) -> None:
 async def test_after_an_outage_workers_may_record_before_their_leases_are_broken(house: House) -> None:
     await house.plan_one()
     await kill_one(house)
-    outage, away = rescuer.Outage(), Database("postgresql://notifier@/notifier?host=/nowhere")
+    progress, away = rescuer.Progress(), Database("postgresql://notifier@/notifier?host=/nowhere")
     with pytest.raises(FileNotFoundError):
-        await rescuer.run(away, house.queue, outage)
+        await rescuer.run(away, house.queue, progress)
     await away.aclose()
-    assert await rescuer.run(house.database, house.queue, outage) == NOTHING
+    assert await rescuer.run(house.database, house.queue, progress) == NOTHING
     assert (await house.delivery()).status == "sending"
-    outage.at -= rescuer.RECORDING_FIRST_SECONDS
-    assert (await rescuer.run(house.database, house.queue, outage)).freed == 1
+    progress.away_at -= rescuer.RECORDING_FIRST_SECONDS
+    assert (await rescuer.run(house.database, house.queue, progress)).freed == 1
 
 
 async def test_a_quiet_service_has_nothing_to_rescue(house: House) -> None:
@@ -237,6 +238,61 @@ async def test_ten_thousand_waiting_deliveries_are_looked_through_quickly(house:
     assert (await house.rescue()).rung == 10_000
     assert (await house.rescue()).rung == 0
     assert monotonic() - started < 10
+
+
+async def test_a_long_backlog_is_looked_through_in_stretches_and_then_from_its_start(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stretches, "LENGTH", 4)
+    await bulk_due(house, 10)
+    await house.plan()  # all of them due at the same instant
+    await house.queue.redis.flushdb()
+    progress = rescuer.Progress()
+    for expected in (4, 4, 2):
+        await make_old(house)
+        assert (await rescuer.run(house.database, house.queue, progress)).rung == expected
+    assert len(await house.rung()) == 10
+    assert progress.mark == stretches.START
+
+
+async def test_a_lease_behind_a_backlog_is_broken_when_its_stretch_comes(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stretches, "LENGTH", 4)
+    await bulk_due(house, 10)
+    await house.plan()
+    await house.sql(
+        "UPDATE deliveries SET status = 'sending', lease_token = gen_random_uuid(),"
+        " lease_expires_at = now() - interval '1 second' WHERE id = :last",
+        last=max(row.id for row in await house.deliveries()),
+    )
+    progress = rescuer.Progress()
+    freed = [(await rescuer.run(house.database, house.queue, progress)).freed for _ in range(3)]
+    assert freed == [0, 0, 1]
+
+
+async def test_what_cannot_be_done_in_one_part_keeps_no_other_from_its_work(house: House) -> None:
+    await bulk_due(house, 10)
+    await house.plan()
+    await house.queue.redis.flushdb()
+    await make_old(house)
+    await house.sql(
+        "UPDATE deliveries SET status = 'sending', lease_token = gen_random_uuid(),"
+        " lease_expires_at = now() - interval '1 second' WHERE id = :one",
+        one=(await house.deliveries())[0].id,
+    )
+    await house.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$"
+    )
+    await house.sql(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON deliveries FOR EACH ROW WHEN (old.status = 'sending')"
+        " EXECUTE FUNCTION refuse()"
+    )
+    progress = rescuer.Progress()
+    with pytest.raises(DBAPIError):
+        await rescuer.run(house.database, house.queue, progress)
+    assert len(await house.rung()) == 9
+    assert progress.away_at == float("-inf")  # that was no outage
 
 
 async def test_answers_of_idempotency_keys_are_forgotten_after_a_day(house: House) -> None:

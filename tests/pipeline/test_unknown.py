@@ -12,6 +12,7 @@ from notifier.domain.delivery import AMBIGUOUS, AttemptOutcome, Decision, Envelo
 from notifier.jobs import Job
 from notifier.services import deliveries, destinations, notifications
 from notifier.storage import rescue
+from notifier.storage.stretches import ALL
 from tests.house import PROJECT, House
 
 TIMEOUT = Outcome(AttemptOutcome.TIMEOUT, error="no answer")
@@ -106,7 +107,7 @@ async def test_one_pass_frees_for_both_kinds_of_destination(house: House) -> Non
             await house.send(row)
     await house.sql("UPDATE deliveries SET lease_expires_at = now() - interval '1 second'")
     async with house.database.transaction() as session:
-        assert await rescue.break_leases(session, 10) == 2
+        assert await rescue.break_leases(session, ALL, 10) == 2
     found = await house.sql(
         "SELECT t.config->>'name' AS name, d.status FROM deliveries AS d"
         " JOIN destinations AS t ON t.id = d.destination_id ORDER BY name"

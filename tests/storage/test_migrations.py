@@ -12,6 +12,7 @@ from alembic import command
 
 from notifier.storage import migrations, rescue
 from notifier.storage.engine import Database
+from notifier.storage.stretches import ALL
 from notifier.storage.tables import metadata
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +91,7 @@ async def test_what_was_being_sent_before_is_found_by_the_rescuer(empty_database
     await migrations.upgrade(empty_database_url)
     database = Database(empty_database_url)
     async with database.transaction() as session:
-        assert await rescue.break_leases(session, 9) == 1
+        assert await rescue.break_leases(session, ALL, 9) == 1
     # the first try of what is handed back is as late as it was
     assert await connection.fetchval("SELECT start_by = expires_at FROM deliveries")
     await database.aclose()

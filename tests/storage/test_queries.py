@@ -19,6 +19,7 @@ from notifier.storage import (
     replays,
     rescue,
     retention,
+    stretches,
     waiting,
 )
 from notifier.storage.engine import Database
@@ -81,6 +82,12 @@ ENDED = {name: [None] * MANY for name in outcomes.OUTCOME_COLUMNS} | IDS
 MOVED = {name: [None] * MANY for name in planning.MOVED} | IDS
 TO = {"project_id": UUID(PROJECT), "destination_id": UUID(int=7)}
 HELD = {"after": UUID(int=0), "batch": 10_000}
+WALK = {
+    "clock": LIVE,
+    "after_at": datetime(1, 1, 1, tzinfo=UTC),
+    "after_id": UUID(int=0),
+    "length": stretches.LENGTH,
+}
 OLD = {"days": 90, "first_kept": UUID(int=1 << 120), "live": LIVE, "batch": 1000}
 
 
@@ -105,22 +112,14 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
         (waiting.CANCEL_HELD, TO | HELD, "ix_deliveries_open_ends"),
         (waiting.RELEASE_HELD, TO | HELD, "ix_deliveries_open_ends"),
         (pauses.OVER, {"batch": 100, "clock": LIVE}, "ix_notifications_paused_until"),
-        (occurrences.EXPIRE, {"batch": 1000, "clock": LIVE}, "ix_deliveries_waiting"),
+        (occurrences.EXPIRE, WALK | {"batch": 1000}, "ix_deliveries_waiting"),
         (rehearsals.NEXT_EVENTS, {"clock": LIVE}, "ix_notifications_paused_until"),
         (rehearsals.WAITING, {"clock": LIVE}, "ix_deliveries_waiting"),
-        (rescue.BREAK_LEASES, {"batch": 1000, "most": 3, "clock": LIVE}, "ix_deliveries_waiting"),
-        (rescue.EXPIRE, {"batch": 1000, "clock": LIVE}, "ix_deliveries_waiting"),
-        (
-            rescue.UNRUNG,
-            {
-                "batch": 1000,
-                "patience": 30,
-                "clock": LIVE,
-                "after_at": datetime(1, 1, 1, tzinfo=UTC),
-                "after_id": UUID(int=0),
-            },
-            "ix_deliveries_waiting",
-        ),
+        (stretches.END, WALK, "ix_deliveries_waiting"),
+        (rescue.BREAK_LEASES, WALK | {"batch": 1000, "most": 3}, "ix_deliveries_waiting"),
+        (rescue.SETTLE, WALK | {"batch": 1000}, "ix_deliveries_waiting"),
+        (rescue.EXPIRE, WALK | {"batch": 1000}, "ix_deliveries_waiting"),
+        (rescue.UNRUNG, WALK | {"patience": 30}, "ix_deliveries_waiting"),
         (
             retention.DELETE_DELIVERIES,
             {

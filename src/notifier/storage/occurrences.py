@@ -8,16 +8,19 @@ from sqlalchemy import ARRAY, DateTime, Integer, Row, Uuid, bindparam, text
 
 from notifier.storage.engine import Session
 from notifier.storage.lateness import TOO_LATE
+from notifier.storage.stretches import WALKED, Stretch, walking
 
 # As rescue.EXPIRE does for all others. The notification is locked too, so that of the deliveries of one
 # slot, ended side by side, the last one is seen as such; both are passed over if somebody holds either.
-EXPIRE = text(f"""
-WITH late AS MATERIALIZED (
+EXPIRE = walking(f"""
+WITH walked AS (
+  SELECT project_id, id FROM {WALKED} AS walked WHERE status IN ('pending', 'retrying') AND {TOO_LATE}
+), late AS MATERIALIZED (
   SELECT d.project_id, d.id
-  FROM deliveries AS d
+  FROM walked
+  JOIN deliveries AS d ON d.project_id = walked.project_id AND d.id = walked.id
   JOIN notifications AS n ON n.project_id = d.project_id AND n.id = d.notification_id
-  WHERE d.clock = :clock AND d.status IN ('pending', 'retrying') AND d.next_attempt_at <= clock_now()
-    AND {TOO_LATE} AND n.schedule->>'max_occurrences' IS NOT NULL
+  WHERE d.status IN ('pending', 'retrying') AND {TOO_LATE} AND n.schedule->>'max_occurrences' IS NOT NULL
   LIMIT :batch
   FOR UPDATE OF d, n SKIP LOCKED
 )
@@ -64,9 +67,9 @@ WHERE project_id = :project_id AND id = :id
 """)
 
 
-async def expire(session: Session, batch: int) -> Sequence[Row[Any]]:
+async def expire(session: Session, stretch: Stretch, batch: int) -> Sequence[Row[Any]]:
     """End waiting deliveries of limited notifications for which it is too late, and return them."""
-    return (await session.execute(EXPIRE, {"batch": batch, "clock": session.clock.id})).all()
+    return (await session.execute(EXPIRE, stretch.bounds(session) | {"batch": batch})).all()
 
 
 async def give_back(session: Session, ended: Sequence[Row[Any]]) -> Sequence[Row[Any]]:

@@ -1,29 +1,29 @@
-"""SQL of the rescuer: what is stuck, expired or was never rung for."""
+"""SQL of the rescuer: what is stuck, expired or was never rung for, in a stretch of what is due."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, Integer, Row, Uuid, bindparam, text
+from sqlalchemy import ARRAY, Integer, Row, Uuid, bindparam, text
 
 from notifier.storage.engine import Session
 from notifier.storage.lateness import TOO_LATE
+from notifier.storage.stretches import WALKED, Stretch, walking
 
 MOST_UNKNOWN_IN_A_ROW = 3
 RING_AGAIN_AFTER_SECONDS = 30
 
 # A worker died or froze with these in hand; nobody knows whether the message went out. It is sent again,
 # unless the destination asks for a decision first.
-BREAK_LEASES = text("""
+BREAK_LEASES = walking(f"""
 WITH stuck AS MATERIALIZED (
   SELECT d.project_id, d.id,
     CASE WHEN t.on_unknown = 'hold' THEN 'unknown'
       WHEN d.unknown_streak + 1 >= :most THEN 'failed' ELSE 'retrying' END AS becomes
-  FROM deliveries AS d
+  FROM {WALKED} AS walked
+  JOIN deliveries AS d ON d.project_id = walked.project_id AND d.id = walked.id
   JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
-  WHERE d.clock = :clock AND d.status = 'sending' AND d.next_attempt_at <= clock_now()
-    AND d.lease_expires_at <= clock_now()
+  WHERE walked.status = 'sending' AND walked.lease_expires_at <= clock_now()
+    AND d.status = 'sending' AND d.lease_expires_at <= clock_now()
   ORDER BY d.next_attempt_at
   LIMIT :batch
   FOR UPDATE OF d SKIP LOCKED
@@ -50,17 +50,19 @@ SELECT project_id, id FROM freed
 
 # Too late: whoever never had a try missed it, the others failed. Where slots are counted, `occurrences` does
 # the same.
-EXPIRE = text(f"""
-WITH late AS MATERIALIZED (
-  SELECT project_id, id FROM deliveries AS d
-  WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at <= clock_now()
-    AND {TOO_LATE} AND NOT EXISTS (
-      SELECT 1 FROM notifications AS n
-      WHERE n.project_id = d.project_id AND n.id = d.notification_id
-        AND n.schedule->>'max_occurrences' IS NOT NULL
-    )
+EXPIRE = walking(f"""
+WITH walked AS (
+  SELECT project_id, id FROM {WALKED} AS walked WHERE status IN ('pending', 'retrying') AND {TOO_LATE}
+), late AS MATERIALIZED (
+  SELECT d.project_id, d.id
+  FROM walked JOIN deliveries AS d ON d.project_id = walked.project_id AND d.id = walked.id
+  WHERE d.status IN ('pending', 'retrying') AND {TOO_LATE} AND NOT EXISTS (
+    SELECT 1 FROM notifications AS n
+    WHERE n.project_id = d.project_id AND n.id = d.notification_id
+      AND n.schedule->>'max_occurrences' IS NOT NULL
+  )
   LIMIT :batch
-  FOR UPDATE SKIP LOCKED
+  FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE deliveries AS d
 SET status = CASE WHEN attempts_made = 0 THEN 'missed' ELSE 'failed' END,
@@ -71,16 +73,21 @@ WHERE d.project_id = late.project_id AND d.id = late.id
 RETURNING d.project_id, d.id
 """)
 
-# What began to wait in the very moment in which its destination was blocked, or either end was deleted; no
-# worker claims it. Such rows have been rung for in vain.
-SETTLE = text("""
-WITH vain AS MATERIALIZED (
-  SELECT d.project_id, d.id, n.deleted_at AS gone, t.deleted_at AS target_gone
-  FROM deliveries AS d
-  JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
-  LEFT JOIN notifications AS n ON n.project_id = d.project_id AND n.id = d.notification_id
-  WHERE d.clock = :clock AND d.status IN ('pending', 'retrying') AND d.next_attempt_at <= clock_now()
-    AND (n.deleted_at IS NOT NULL OR t.deleted_at IS NOT NULL OR t.blocked_at IS NOT NULL)
+# What was not found, or began to wait in the very moment, in which its destination was blocked or either end
+# was deleted; no worker claims it. Such rows have been rung for in vain.
+SETTLE = walking(f"""
+WITH walked AS MATERIALIZED (
+  SELECT walked.project_id, walked.id, n.deleted_at AS gone, t.deleted_at AS target_gone
+  FROM {WALKED} AS walked
+  LEFT JOIN destinations AS t ON t.project_id = walked.project_id AND t.id = walked.destination_id
+    AND (t.deleted_at IS NOT NULL OR t.blocked_at IS NOT NULL)
+  LEFT JOIN notifications AS n ON n.project_id = walked.project_id AND n.id = walked.notification_id
+    AND n.deleted_at IS NOT NULL
+  WHERE walked.status IN ('pending', 'retrying') AND (t.id IS NOT NULL OR n.id IS NOT NULL)
+), vain AS MATERIALIZED (
+  SELECT d.project_id, d.id, walked.gone, walked.target_gone
+  FROM walked JOIN deliveries AS d ON d.project_id = walked.project_id AND d.id = walked.id
+  WHERE d.status IN ('pending', 'retrying')
   LIMIT :batch
   FOR UPDATE OF d SKIP LOCKED
 )
@@ -95,15 +102,13 @@ WHERE d.project_id = vain.project_id AND d.id = vain.id
 RETURNING d.id
 """)
 
-UNRUNG = text("""
-SELECT project_id, id, enqueue_seq, next_attempt_at, enqueued_at IS NULL AS silent
-FROM deliveries
-WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at <= clock_now()
+UNRUNG = walking(f"""
+SELECT project_id, id, enqueue_seq, enqueued_at IS NULL AS silent
+FROM {WALKED} AS walked
+WHERE status IN ('pending', 'retrying')
   AND (enqueued_at IS NULL OR enqueued_at < clock_now() - make_interval(secs => :patience))
-  AND (next_attempt_at, id) > (:after_at, :after_id)
 ORDER BY next_attempt_at, id
-LIMIT :batch
-""").bindparams(bindparam("after_at", type_=DateTime(timezone=True)), bindparam("after_id", type_=Uuid))
+""")
 
 # Another rescuer may have counted the same ring meanwhile: the sequence number decides who rings.
 COUNT_RING = text("""
@@ -121,34 +126,25 @@ RETURNING d.project_id, d.id, d.enqueue_seq
 FORGET_ANSWERS = text("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
 
 
-async def break_leases(session: Session, batch: int) -> int:
+async def break_leases(session: Session, stretch: Stretch, batch: int) -> int:
     """Free deliveries whose lease ran out; return how many. Three unknown attempts in a row are the end."""
-    rows = await session.execute(
-        BREAK_LEASES, {"batch": batch, "most": MOST_UNKNOWN_IN_A_ROW, "clock": session.clock.id}
-    )
-    return len(rows.all())
+    parameters = stretch.bounds(session) | {"batch": batch, "most": MOST_UNKNOWN_IN_A_ROW}
+    return len((await session.execute(BREAK_LEASES, parameters)).all())
 
 
-async def expire(session: Session, batch: int) -> int:
-    """End waiting deliveries whose next slot has begun; return how many."""
-    return len((await session.execute(EXPIRE, {"batch": batch, "clock": session.clock.id})).all())
+async def expire(session: Session, stretch: Stretch, batch: int) -> int:
+    """End waiting deliveries for which it is too late; return how many."""
+    return len((await session.execute(EXPIRE, stretch.bounds(session) | {"batch": batch})).all())
 
 
-async def settle(session: Session, batch: int) -> int:
+async def settle(session: Session, stretch: Stretch, batch: int) -> int:
     """Hold what waits for a blocked destination, cancel what waits for something deleted; return how many."""
-    return len((await session.execute(SETTLE, {"batch": batch, "clock": session.clock.id})).all())
+    return len((await session.execute(SETTLE, stretch.bounds(session) | {"batch": batch})).all())
 
 
-async def unrung(session: Session, batch: int, after: Row[Any] | None) -> Sequence[Row[Any]]:
-    """Return due deliveries without a fresh ring, behind the row `after`; `silent` ones have no job."""
-    mark = (after.next_attempt_at, after.id) if after else (datetime.min.replace(tzinfo=UTC), UUID(int=0))
-    parameters = {
-        "clock": session.clock.id,
-        "batch": batch,
-        "patience": RING_AGAIN_AFTER_SECONDS,
-        "after_at": mark[0],
-        "after_id": mark[1],
-    }
+async def unrung(session: Session, stretch: Stretch) -> Sequence[Row[Any]]:
+    """Return due deliveries without a fresh ring, the longest due first; `silent` ones have no job."""
+    parameters = stretch.bounds(session) | {"patience": RING_AGAIN_AFTER_SECONDS}
     return (await session.execute(UNRUNG, parameters)).all()
 
 

@@ -152,10 +152,12 @@ Index(
     deliveries.c.exception_id,
     postgresql_where=deliveries.c.exception_id.is_not(None),
 )
+# the id, because thousands are planned at the same instant, and whoever walks goes on in the midst of them
 Index(
     "ix_deliveries_waiting",
     deliveries.c.clock,
     deliveries.c.next_attempt_at,
+    deliveries.c.id,
     postgresql_where=deliveries.c.next_attempt_at.is_not(None),
 )
 Index(
