@@ -1,8 +1,9 @@
 """SQL of the auditor: six figures that are 0 in health. And how the service stands just now.
 
-The first three are read from the partial indexes of what waits, up to a limit: a million overdue rows cost no
-more than ten thousand. The others look at the newest rows of the ledger, for no index of the whole ledger is
-worth their while: what breaks a promise shows there first.
+The first three are counted up to a limit, among what has been due longest: a million overdue rows cost no
+more than twenty thousand. What is being sent is looked for there as well, so behind a longer backlog it is not
+counted. The other figures look at the newest rows of the ledger, for no index of the whole ledger is worth
+their while: what breaks a promise shows there first.
 """
 
 from dataclasses import dataclass, fields
@@ -21,6 +22,9 @@ LEASE_GRACE_SECONDS = 30
 """How long the rescuer may need to break a lease that ran out."""
 
 MOST_COUNTED = 10_000
+MOST_WALKED = 20_000
+"""Due deliveries looked at, those that have been due longest."""
+
 NEWEST_SECONDS = 3600
 NEWEST_OF_PROJECT = 500
 NEWEST = 5_000
@@ -42,26 +46,28 @@ newest AS MATERIALIZED (
   LIMIT :newest
 )"""
 
+# The order is that of the index: without it PostgreSQL may read the ledger until it has found enough.
+_WALKED = """
+walked AS MATERIALIZED (
+  SELECT project_id, id, status, next_attempt_at, lease_expires_at FROM deliveries
+  WHERE clock = :clock AND next_attempt_at <= now()
+  ORDER BY next_attempt_at LIMIT :walked
+)"""
+
 # An attempt without an outcome belongs to a delivery that is being sent, or something was lost: those being
 # sent are found by their leases, of the others the newest are looked at. Each is looked up by itself, with a
 # subquery that counts: what PostgreSQL can turn into a join, it joins with the whole ledger.
 AUDIT = text(f"""
-WITH {_NEWEST}
+WITH {_WALKED}, {_NEWEST}
 SELECT
   (SELECT count(*) FROM (
     SELECT FROM notifications
     WHERE clock = :clock AND status = 'active' AND next_due_at <= now() - make_interval(secs => :late)
-    LIMIT :most) AS found) AS overdue_notifications,
-  (SELECT count(*) FROM (
-    SELECT FROM deliveries
-    WHERE clock = :clock AND status IN ('pending', 'retrying')
-      AND next_attempt_at <= now() - make_interval(secs => :late)
-    LIMIT :most) AS found) AS overdue_deliveries,
-  (SELECT count(*) FROM (
-    SELECT FROM deliveries
-    WHERE clock = :clock AND status = 'sending' AND next_attempt_at <= now()
-      AND lease_expires_at <= now() - make_interval(secs => :lease_grace)
-    LIMIT :most) AS found) AS expired_leases,
+    ORDER BY next_due_at LIMIT :most) AS found) AS overdue_notifications,
+  (SELECT least(count(*), :most) FROM walked WHERE status IN ('pending', 'retrying')
+    AND next_attempt_at <= now() - make_interval(secs => :late)) AS overdue_deliveries,
+  (SELECT least(count(*), :most) FROM walked WHERE status = 'sending'
+    AND lease_expires_at <= now() - make_interval(secs => :lease_grace)) AS expired_leases,
   (SELECT count(*) FROM newest AS n WHERE n.trigger = 'schedule' AND (
     SELECT count(*) FROM deliveries AS d
     WHERE d.project_id = n.project_id AND d.notification_id = n.notification_id
@@ -78,12 +84,12 @@ SELECT
     FROM (
       SELECT project_id, id FROM newest WHERE status <> 'sending' AND attempts_made > 0
       UNION ALL
-      (SELECT project_id, id FROM deliveries
-        WHERE clock = :clock AND status = 'sending' AND next_attempt_at <= now() LIMIT :most)
+      (SELECT project_id, id FROM walked WHERE status = 'sending' LIMIT :most)
     ) AS d) AS attempts_without_outcome
 """).bindparams(bindparam("since", type_=Uuid), bindparam("clock", type_=Uuid))
 
-STANDING = text("""
+STANDING = text(f"""
+WITH {_WALKED}
 SELECT
   (SELECT extract(epoch FROM now() - beat_at)::float8 FROM heartbeats WHERE name = 'scheduler')
     AS seconds_since_sweep,
@@ -91,17 +97,13 @@ SELECT
     WHERE starts_with(name, :worker) AND beat_at > now() - make_interval(secs => :alive)) AS workers,
   coalesce((SELECT extract(epoch FROM now() - min(next_due_at))::float8 FROM notifications
     WHERE clock = :clock AND status = 'active' AND next_due_at <= now()), 0) AS oldest_due_seconds,
-  coalesce((SELECT extract(epoch FROM now() - min(next_attempt_at))::float8 FROM deliveries
-    WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at <= now()), 0)
-    AS oldest_waiting_seconds,
-  (SELECT count(*) FROM (SELECT FROM deliveries
-    WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at <= now()
-    LIMIT :most) AS found) AS deliveries_due,
+  coalesce((SELECT extract(epoch FROM now() - min(next_attempt_at))::float8 FROM walked
+    WHERE status IN ('pending', 'retrying')), 0) AS oldest_waiting_seconds,
+  (SELECT least(count(*), :most) FROM walked WHERE status IN ('pending', 'retrying')) AS deliveries_due,
   (SELECT count(*) FROM (SELECT FROM deliveries
     WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at > now()
-    LIMIT :most) AS found) AS deliveries_to_come,
-  (SELECT count(*) FROM deliveries
-    WHERE clock = :clock AND status = 'sending' AND next_attempt_at <= now()) AS deliveries_sending
+    ORDER BY next_attempt_at LIMIT :most) AS found) AS deliveries_to_come,
+  (SELECT count(*) FROM walked WHERE status = 'sending') AS deliveries_sending
 """).bindparams(bindparam("clock", type_=Uuid))
 
 # Of several schedulers one takes each turn.
@@ -120,7 +122,10 @@ FORGET_BEAT = text("DELETE FROM heartbeats WHERE name = :name")
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """How many there are of what there should be none of; the first three are counted up to 10,000."""
+    """How many there are of what there should be none of.
+
+    The first three are counted up to 10,000, leases among the 20,000 deliveries that have been due longest.
+    """
 
     overdue_notifications: int
     overdue_deliveries: int
@@ -136,7 +141,10 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How the service stands: seconds, and counts (of what waits: up to 10,000)."""
+    """How the service stands: seconds, and counts.
+
+    Of what waits up to 10,000; what is being sent, among the 20,000 deliveries that have been due longest.
+    """
 
     seconds_since_sweep: float | None
     workers: int
@@ -160,6 +168,7 @@ async def audit(session: Session, lease: float) -> Audit:
         "lease_grace": LEASE_GRACE_SECONDS,
         "lease": lease,
         "most": MOST_COUNTED,
+        "walked": MOST_WALKED,
         "since": id_of_age(NEWEST_SECONDS),
         "of_project": NEWEST_OF_PROJECT,
         "newest": NEWEST,
@@ -169,7 +178,13 @@ async def audit(session: Session, lease: float) -> Audit:
 
 async def standing(session: Session) -> Standing:
     """Return how the service stands."""
-    parameters = {"clock": LIVE, "worker": WORKER, "alive": WORKER_ALIVE_SECONDS, "most": MOST_COUNTED}
+    parameters = {
+        "clock": LIVE,
+        "worker": WORKER,
+        "alive": WORKER_ALIVE_SECONDS,
+        "most": MOST_COUNTED,
+        "walked": MOST_WALKED,
+    }
     return Standing(**_only_row(await session.execute(STANDING, parameters)))
 
 
