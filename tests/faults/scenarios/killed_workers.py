@@ -83,7 +83,8 @@ SCENARIOS = (
         "20 kills of workers, on_unknown hold, then decisions",
         kill_and_decide,
         full={"due": 2000, "kills": 20},
-        quick={"due": 400, "kills": 2},
+        # enough for all three to have their hands full
+        quick={"due": 1200, "kills": 3},
         doubles_allowed=False,
     ),
 )
