@@ -110,7 +110,8 @@ class House:
         caller = Caller(self.project_id, "tests", frozenset({"admin"}))
         async with self.database.transaction() as session:
             now = (await session.execute(text("SELECT now()"))).scalar_one()
-            settle = partial(settling.settle, queue=self.queue)
+            hold_after = self.runtime.settings.hold_after
+            settle = partial(settling.settle, queue=self.queue, hold_after=hold_after)
             tools = (self.runtime.channels, self.queue, self.runtime.cipher, settle)
             yield Context(session, caller, now, *tools)
 

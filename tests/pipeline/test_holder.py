@@ -1,5 +1,7 @@
 """After a long silence overdue slots wait for a decision, whichever scheduler finds them."""
 
+import pytest
+
 from notifier.pipeline import holder, planner
 from tests.house import House, bulk_due
 from tests.house import settings as make_settings
@@ -97,3 +99,31 @@ async def test_what_waited_before_the_silence_is_held_unless_its_time_is_over(ho
         over.id: ("missed", "grace_exceeded"),
         manual.id: ("pending", None),
     }
+
+
+async def test_however_much_waited_before_the_silence_is_held(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holder, "BATCH", 2)
+    await bulk_due(house, 5)
+    await house.plan()
+    await house.sql(
+        "UPDATE deliveries SET trigger = 'manual' WHERE id = :id", id=(await house.deliveries())[1].id
+    )
+    await fall_silent(house)
+    await sweep(house)
+    assert sorted(await statuses(house), key=str) == [("held", "overdue")] * 4 + [("pending", None)]
+
+
+@pytest.mark.parametrize("scheduler_is_back", [False, True])
+async def test_who_edits_after_a_long_silence_sends_no_overdue_slot(
+    house: House, scheduler_is_back: bool
+) -> None:
+    await fall_silent(house)
+    overdue = await house.create_due("2 hours")
+    if scheduler_is_back:
+        await holder.hold_before(house.database, DAY)
+    async with house.context() as ctx:
+        await ctx.settle(ctx.session, ctx.project_id, overdue)
+    assert await statuses(house) == [("held", "overdue")]
+    assert await house.rung() == []

@@ -104,6 +104,7 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
     [
         (planning.TAKE_DUE, {"batch": 1000, "clock": LIVE}, "ix_notifications_due"),
         (planning.TAKE_MOVED, {"batch": 1000, "clock": LIVE}, "ix_notification_exceptions_moved"),
+        (planning.HOLD_OVERDUE, WALK, "ix_deliveries_waiting"),
         (planning.MOVE_ON, MOVED, "pk_notifications"),
         (claims.CLAIM, CLAIMED, "pk_deliveries"),
         (outcomes.FINISH, ENDED, "pk_deliveries"),

@@ -83,7 +83,7 @@ async def _authenticate(session: Session, key: str | None, scope: str) -> tuple[
 
 
 def _context(runtime: Runtime, session: Session, caller: Caller, now: datetime) -> Context:
-    settle = partial(settling.settle, queue=runtime.queue)
+    settle = partial(settling.settle, queue=runtime.queue, hold_after=runtime.settings.hold_after)
     return Context(session, caller, now, runtime.channels, runtime.queue, runtime.cipher, settle)
 
 

@@ -1,5 +1,6 @@
 """Before a notification's clock is set anew: what came due by the old one goes into the ledger."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from sqlalchemy import Row
 
 from notifier.domain import pause, schedule
 from notifier.jobs import Job, Queue
+from notifier.pipeline.holder import held_before
 from notifier.pipeline.plans import Plan
 from notifier.storage import notifications, pauses, planning
 from notifier.storage.engine import Session
@@ -18,20 +20,32 @@ log = structlog.get_logger(__name__)
 FIRST_RING = 1
 
 
-async def settle(session: Session, project_id: UUID, notification_id: UUID, *, queue: Queue) -> None:
+async def settle(
+    session: Session,
+    project_id: UUID,
+    notification_id: UUID,
+    *,
+    queue: Queue,
+    hold_after: float | None = None,
+) -> None:
     """Plan what has come due of a locked notification, and what no sweep has seen yet.
 
-    While it is paused, the slots that passed are skipped.
+    While it is paused, the slots that passed are skipped. After `hold_after` seconds without a scheduler they
+    are held, as the scheduler holds them.
     """
     row = await notifications.as_due(session, project_id, notification_id)
     if row.status == "active":
-        await _plan(session, row, queue)
+        await _plan(session, row, queue, await held_before(session, hold_after))
     else:
         await _skip(session, row)
 
 
-async def _plan(session: Session, row: Row[Any], queue: Queue) -> None:
-    plan = Plan(await planning.destinations_of(session, [row]), await planning.exceptions_of(session, [row]))
+async def _plan(session: Session, row: Row[Any], queue: Queue, hold_before: datetime | None) -> None:
+    plan = Plan(
+        await planning.destinations_of(session, [row]),
+        await planning.exceptions_of(session, [row]),
+        hold_before,
+    )
     try:
         plan.add_due(row)
     except Exception:

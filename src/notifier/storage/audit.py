@@ -1,9 +1,9 @@
 """SQL of the auditor: six figures that are 0 in health. And how the service stands just now.
 
 The first three are counted up to a limit, among what has been due longest: a million overdue rows cost no
-more than twenty thousand. What is being sent is looked for there as well, so behind a longer backlog it is not
-counted. The other figures look at the newest rows of the ledger, for no index of the whole ledger is worth
-their while: what breaks a promise shows there first.
+more than twenty thousand. What is being sent is looked for there as well, so behind a longer backlog it is
+not counted. The other figures look at the newest rows of the ledger, for no index of all of it is worth their
+while: what breaks a promise shows there first.
 """
 
 from dataclasses import dataclass, fields

@@ -12,6 +12,7 @@ from notifier.domain.delivery import Status
 from notifier.storage.arrays import unnest
 from notifier.storage.engine import Session
 from notifier.storage.lateness import TOO_LATE
+from notifier.storage.stretches import WALKED, Stretch, walking
 from notifier.storage.tables import clock_now
 
 ROWS_A_STATEMENT = 5000
@@ -141,10 +142,14 @@ ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at
 
 
 # What was planned before the silence and never sent; the expired end by themselves.
-HOLD_OVERDUE = text(f"""
-UPDATE deliveries SET status = 'held', reason = 'overdue', next_attempt_at = NULL, enqueued_at = NULL
-WHERE clock = :clock AND status IN ('pending', 'retrying') AND next_attempt_at <= clock_now()
-  AND trigger = 'schedule' AND {TOO_LATE} IS NOT TRUE
+HOLD_OVERDUE = walking(f"""
+WITH overdue AS MATERIALIZED (
+  SELECT project_id, id FROM {WALKED} AS walked
+  WHERE status IN ('pending', 'retrying') AND trigger = 'schedule' AND {TOO_LATE} IS NOT TRUE
+)
+UPDATE deliveries AS d SET status = 'held', reason = 'overdue', next_attempt_at = NULL, enqueued_at = NULL
+FROM overdue
+WHERE d.project_id = overdue.project_id AND d.id = overdue.id AND d.status IN ('pending', 'retrying')
 """)
 
 
@@ -266,9 +271,9 @@ async def time_of_beat(session: Session, name: str) -> datetime | None:
     return (await session.execute(statement, {"name": name})).scalar_one_or_none()
 
 
-async def hold_overdue(session: Session) -> int:
+async def hold_overdue(session: Session, stretch: Stretch) -> int:
     """Hold the scheduled deliveries that wait and are due; return how many."""
-    return (await session.execute(HOLD_OVERDUE, {"clock": session.clock.id})).rowcount
+    return (await session.execute(HOLD_OVERDUE, stretch.bounds(session))).rowcount
 
 
 def _keys(rows: Sequence[Row[Any]]) -> dict[str, list[UUID]]:
