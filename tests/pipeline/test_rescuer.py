@@ -271,6 +271,22 @@ async def test_a_lease_behind_a_backlog_is_broken_when_its_stretch_comes(
     assert freed == [0, 0, 1]
 
 
+async def test_a_retry_that_comes_due_behind_a_backlog_is_rung_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stretches, "LENGTH", 4)
+    await bulk_due(house, 10)
+    await house.plan()
+    retry = (await house.deliveries())[0].id
+    await house.sql(
+        "UPDATE deliveries SET status = 'retrying', next_attempt_at = now(), enqueued_at = NULL"
+        " WHERE id = :id",
+        id=retry,
+    )
+    assert (await rescuer.run(house.database, house.queue, rescuer.Progress())).rung == 1
+    assert Job(PROJECT, retry, 2).id in await house.rung()
+
+
 async def test_what_cannot_be_done_in_one_part_keeps_no_other_from_its_work(house: House) -> None:
     await bulk_due(house, 10)
     await house.plan()

@@ -121,7 +121,7 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
         (rescue.BREAK_LEASES, WALK | {"batch": 1000, "most": 3}, "ix_deliveries_waiting"),
         (rescue.SETTLE, WALK | {"batch": 1000}, "ix_deliveries_waiting"),
         (rescue.EXPIRE, WALK | {"batch": 1000}, "ix_deliveries_waiting"),
-        (rescue.UNRUNG, WALK | {"patience": 30}, "ix_deliveries_waiting"),
+        (rescue.UNRUNG, WALK | {"patience": 30, "newest": 10_000}, "ix_deliveries_waiting"),
         (
             retention.DELETE_DELIVERIES,
             {

@@ -20,7 +20,7 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
 async def test_stretches_follow_one_another_without_gaps_or_repeats(house: House) -> None:
     await bulk_due(house, 10)
     await house.plan()  # all of them due at the same instant
-    await house.sql("UPDATE deliveries SET enqueued_at = NULL")
+    await house.sql("UPDATE deliveries SET enqueued_at = now() - interval '1 minute'")
     seen: list[Any] = []
     mark: Mark | None = START
     async with house.database.transaction() as session:
@@ -29,7 +29,7 @@ async def test_stretches_follow_one_another_without_gaps_or_repeats(house: House
             seen += await rescue.unrung(session, stretch)
             mark = await end_of(session, stretch)
     assert len(seen) == len({row.id for row in seen}) == 10
-    assert all(row.silent for row in seen)
+    assert not any(row.silent for row in seen)
 
 
 async def test_a_ring_is_counted_by_the_first_who_saw_the_row(house: House) -> None:

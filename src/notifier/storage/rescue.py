@@ -11,6 +11,7 @@ from notifier.storage.stretches import WALKED, Stretch, walking
 
 MOST_UNKNOWN_IN_A_ROW = 3
 RING_AGAIN_AFTER_SECONDS = 30
+NEWEST = 10_000
 
 # A worker died or froze with these in hand; nobody knows whether the message went out. It is sent again,
 # unless the destination asks for a decision first.
@@ -102,11 +103,21 @@ WHERE d.project_id = vain.project_id AND d.id = vain.id
 RETURNING d.id
 """)
 
+# The stretch, and beyond it what has come due just now: retries are first rung for here, and are not to wait
+# until the walk has come round to them.
 UNRUNG = walking(f"""
-SELECT project_id, id, enqueue_seq, enqueued_at IS NULL AS silent
+SELECT project_id, id, enqueue_seq, enqueued_at IS NULL AS silent, next_attempt_at
 FROM {WALKED} AS walked
 WHERE status IN ('pending', 'retrying')
   AND (enqueued_at IS NULL OR enqueued_at < clock_now() - make_interval(secs => :patience))
+UNION
+SELECT project_id, id, enqueue_seq, true, next_attempt_at
+FROM (
+  SELECT project_id, id, enqueue_seq, enqueued_at, status, next_attempt_at
+  FROM deliveries WHERE clock = :clock AND next_attempt_at <= clock_now()
+  ORDER BY next_attempt_at DESC, id DESC LIMIT :newest
+) AS newest
+WHERE status IN ('pending', 'retrying') AND enqueued_at IS NULL
 ORDER BY next_attempt_at, id
 """)
 
@@ -143,8 +154,11 @@ async def settle(session: Session, stretch: Stretch, batch: int) -> int:
 
 
 async def unrung(session: Session, stretch: Stretch) -> Sequence[Row[Any]]:
-    """Return due deliveries without a fresh ring, the longest due first; `silent` ones have no job."""
-    parameters = stretch.bounds(session) | {"patience": RING_AGAIN_AFTER_SECONDS}
+    """Return due deliveries without a fresh ring, the longest due first; `silent` ones have no job.
+
+    They are of the stretch, or have come due just now.
+    """
+    parameters = stretch.bounds(session) | {"patience": RING_AGAIN_AFTER_SECONDS, "newest": NEWEST}
     return (await session.execute(UNRUNG, parameters)).all()
 
 
