@@ -49,6 +49,22 @@ def test_an_address_stands_for_a_canonical_config(
 
 
 @pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://example.com/secret?token=x", "example.com"),
+        ("https://example.com:443/", "example.com"),
+        ("http://example.com:443/", "example.com:443"),
+        ("https://example.com:8443/secret", "example.com:8443"),
+        ("http://[2606:4700::1]:9000/", "[2606:4700::1]:9000"),
+    ],
+)
+def test_a_webhook_is_named_after_its_server_never_after_its_path(
+    registry: Registry, url: str, name: str
+) -> None:
+    assert registry.label("webhook", {"url": url}) == name
+
+
+@pytest.mark.parametrize(
     ("address", "code", "says"),
     [
         ("", "unsupported_address", "mailto:ada@example.com"),

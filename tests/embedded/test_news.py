@@ -28,6 +28,48 @@ ATTEMPT: dict[str, Any] = {"event": "delivery.attempted", "delivery_id": "d", "n
             {"status": "delivered", "kind": "log", "title": "a\x1b[2J\x9b\nb"},
             'delivered "a?[2J??b" -> log',
         ),
+        (
+            {"status": "delivered", "kind": "webhook", "title": "Water", "destination_name": "ops"},
+            'delivered "Water" -> webhook ops',
+        ),
+        (
+            {"status": "delivered", "kind": "log", "title": "Water", "destination_name": "log"},
+            'delivered "Water" -> log',
+        ),
+        (
+            {"status": "delivered", "kind": "log", "external_id": "plants"},
+            "delivered notification plants -> log",
+        ),
+        (
+            {"status": "delivered", "kind": "log", "title": "Water", "trigger": "schedule"},
+            'delivered "Water" -> log',
+        ),
+        (
+            {"status": "delivered", "kind": "log", "title": "Water", "trigger": "replay"},
+            'delivered "Water" -> log (replay)',
+        ),
+        (
+            {
+                "status": "failed",
+                "kind": "webhook",
+                "title": "Water",
+                "trigger": "manual",
+                "error": "HTTP 410",
+            },
+            'failed "Water" -> webhook (manual; HTTP 410)',
+        ),
+        (
+            {"status": "delivered", "kind": "log", "notification_id": None, "trigger": "test"},
+            "delivered test message -> log",
+        ),
+        (
+            {"status": "delivered", "kind": "log", "title": "Water", "trigger": "event"},
+            'delivered "Water" -> log (event)',
+        ),
+        (
+            {"status": "delivered", "kind": "log", "notification_id": None, "trigger": "event"},
+            "delivered message -> log (event)",
+        ),
         ({"status": "canceled", "kind": "log"}, None),
         ({"event": "sweep.done"}, None),
     ],
@@ -36,10 +78,11 @@ def test_an_attempt_is_told_in_one_line(event: dict, shown: str | None) -> None:
     assert DeliveryNews().line({**ATTEMPT, **event}) == shown
 
 
-def test_a_message_of_the_log_is_told_by_its_title() -> None:
+def test_a_message_of_the_log_is_told_by_its_rendered_title() -> None:
     told = DeliveryNews()
-    assert told.line({"event": "message.logged", "delivery_id": "d", "title": "Water"}) is None
-    assert told.line({**ATTEMPT, "status": "delivered", "kind": "log"}) == 'delivered "Water" -> log'
+    assert told.line({"event": "message.logged", "delivery_id": "d", "title": "Water the ficus"}) is None
+    attempt = {**ATTEMPT, "status": "delivered", "kind": "log", "title": "Water the {{ plant }}"}
+    assert told.line(attempt) == 'delivered "Water the ficus" -> log'
 
 
 def test_a_rush_is_told_together(monkeypatch: pytest.MonkeyPatch) -> None:

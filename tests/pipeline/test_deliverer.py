@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from notifier.channels.base import Channel
 from notifier.channels.registry import Registry
@@ -55,6 +56,20 @@ async def test_no_transaction_is_open_while_a_message_is_sent(house: House) -> N
     await house.plan_one()
     house.puppet.script.append(look)
     assert (await house.send()).status == "delivered"
+
+
+async def test_the_line_of_an_attempt_says_what_it_is_about_and_where_it_goes(house: House) -> None:
+    await house.plan_one(title="Hi {{ who }}", data={"who": "Ada"}, external_id="mine")
+    with capture_logs() as lines:
+        await house.send()
+    (line,) = [one for one in lines if one["event"] == "delivery.attempted"]
+    told = {name: line[name] for name in ("title", "external_id", "destination_name", "trigger")}
+    assert told == {
+        "title": "Hi {{ who }}",
+        "external_id": "mine",
+        "destination_name": "a",
+        "trigger": "schedule",
+    }
 
 
 async def test_a_redundant_job_does_nothing(house: House) -> None:

@@ -37,8 +37,12 @@ class WebhookConfig(ChannelConfig):
 
     @property
     def label(self) -> str:
-        """The host: the rest of a URL may be a secret."""
-        return URL(self.url).host or "webhook"
+        """The host, and the port if it is not the scheme's own: the path may be a secret."""
+        url = URL(self.url)
+        host = url.host or "webhook"
+        if url.is_default_port():
+            return host
+        return f"[{host}]:{url.port}" if ":" in host else f"{host}:{url.port}"
 
     @field_validator("url")
     @classmethod

@@ -1,7 +1,7 @@
 """What became of each message, in one line for the terminal; in a rush, how many there were.
 
 It reads the events that the worker logs: `delivery.attempted` for each attempt, and `message.logged`, which
-tells the title of what went to the log.
+tells the rendered title of what went to the log.
 """
 
 from collections import Counter
@@ -12,6 +12,8 @@ from notifier import clock
 MOST_A_SECOND = 20
 TOLD = ("delivered", "failed", "retrying")
 REMEMBERED = 1000
+SELF_EVIDENT = (None, "schedule", "test")
+"""Triggers that need no word: most messages have the first, and the line of a test says it anyhow."""
 
 
 class DeliveryNews:
@@ -34,7 +36,7 @@ class DeliveryNews:
         if self._shown > MOST_A_SECOND:
             self._unshown[entry["status"]] += 1
             return None
-        return _printable(_sentence({"title": title, **entry}))
+        return _printable(_sentence({**entry, "title": title or entry.get("title")}))
 
     def summary(self) -> str | None:
         """Return, once in a second, one line about the messages that got none of their own."""
@@ -51,11 +53,25 @@ class DeliveryNews:
 
 
 def _sentence(entry: dict[str, Any]) -> str:
-    title, notification_id = entry.get("title"), entry.get("notification_id")
-    other = "event" if entry.get("trigger") == "event" else "test message"
-    what = f'"{title}"' if title else f"notification {notification_id}" if notification_id else other
-    line = f"{entry['status']} {what} -> {entry.get('kind')}"
-    return line if entry["status"] == "delivered" else f"{line} ({_cause(entry)})"
+    line = f"{entry['status']} {_what(entry)} -> {_destination(entry)}"
+    trigger = entry.get("trigger")
+    remarks = [] if trigger in SELF_EVIDENT else [str(trigger)]
+    if entry["status"] != "delivered":
+        remarks.append(_cause(entry))
+    return f"{line} ({'; '.join(remarks)})" if remarks else line
+
+
+def _what(entry: dict[str, Any]) -> str:
+    if title := entry.get("title"):
+        return f'"{title}"'
+    if known := entry.get("external_id") or entry.get("notification_id"):
+        return f"notification {known}"
+    return "message" if entry.get("trigger") == "event" else "test message"
+
+
+def _destination(entry: dict[str, Any]) -> str:
+    kind, name = str(entry.get("kind")), entry.get("destination_name")
+    return f"{kind} {name}" if name and name != kind else kind
 
 
 def _cause(entry: dict[str, Any]) -> str:

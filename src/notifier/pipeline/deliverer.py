@@ -266,7 +266,11 @@ def _line(claim: Row[Any], finished: Finished) -> dict[str, Any]:
     return {
         "delivery_id": str(claim.id),
         "notification_id": claim.notification_id and str(claim.notification_id),
+        "external_id": claim.external_id,
+        # as it was written: the rendered words belong to the receiver alone
+        "title": claim.title or claim.newest_title,
         "destination_id": str(claim.destination_id),
+        "destination_name": claim.destination_name,
         "kind": claim.kind,
         "trigger": claim.trigger,
         "message_id": claim.message_id,
