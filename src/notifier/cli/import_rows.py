@@ -14,6 +14,7 @@ COLUMNS = ("external_id", "title", "body", "schedule", "start_at", "to", "data")
 DATA = "data."
 """Beginning of the names of columns that hold one value of `data` each."""
 
+UNREADABLE = "urn:notifier:problem:invalid-input"
 LARGEST_CELL = 1024 * 1024
 BLANKS = " \t\r\n"
 
@@ -24,12 +25,16 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its line (from 1), the body of a POST or why it cannot be read, the bytes read so far."""
+    """One row: its line (from 1), the body of a POST, the bytes read so far; `error` if it is not sent.
+
+    What has an error keeps the content as the file has it; `type` is that of its problem.
+    """
 
     line: int
     value: Any
     error: str | None = None
     offset: int = 0
+    type: str = UNREADABLE
 
 
 def guess(name: str, beginning: bytes) -> Format:

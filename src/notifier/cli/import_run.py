@@ -1,14 +1,15 @@
 """Rows become notifications: in batches, some at once, sent again until it is known what became of them."""
 
 import asyncio
-import hashlib
 import json
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from notifier.cli.client import Client, Reply, detail
+from notifier.cli.import_ids import TAKEN, ExternalIds, external_id
 from notifier.cli.import_rows import Row, Unreadable
 
 NOTIFICATIONS = "/v1/notifications"
@@ -16,13 +17,12 @@ BULK = f"{NOTIFICATIONS}/bulk"
 LARGEST_BATCH = 8 * 1024 * 1024
 """Bytes of one call: half of what the service takes."""
 
-TAKEN = "urn:notifier:problem:duplicate-external-id"
 REFUSED = {401, 403, 404, 405}
 """Answers that mean every row: the address or the key is wrong."""
 
 
 Batch = Sequence[tuple[Row, bytes]]
-"""Rows with their JSON."""
+"""Rows with the JSON that is sent."""
 
 
 class Stopped(Exception):
@@ -52,21 +52,25 @@ class Tally:
         elif isinstance(problem, dict) and problem.get("type") == TAKEN:
             self.already_there += 1
         else:
-            self.rejected += 1
-            self.reject(row, problem)
+            self.refuse(row, problem)
+
+    def refuse(self, row: Row, problem: Any) -> None:
+        """Take down that a row is rejected."""
+        self.rejected += 1
+        self.reject(row, problem)
 
 
 def batches(rows: Iterator[Row], size: int) -> Iterator[Batch]:
-    """Yield the rows with their JSON in batches of up to `size` and 8 MiB, cut at the same rows always.
+    """Yield the rows with their JSON in batches of up to `size` and 8 MiB.
 
     Raises Unreadable after what stands before the break.
     """
     batch: list[tuple[Row, bytes]] = []
     weight = 0
+    ids = ExternalIds()
     broken: Unreadable | None = None
     try:
-        for row in rows:
-            body = b"" if row.error else json.dumps(row.value, separators=(",", ":")).encode()
+        for row, body in map(ids.complete, rows):
             if batch and (len(batch) == size or weight + len(body) > LARGEST_BATCH):
                 yield batch
                 batch, weight = [], 0
@@ -90,81 +94,48 @@ class Importer:
 
     async def send(self, batch: Batch) -> None:
         """Import one batch. Raises Stopped, and GaveUp if the service stays away."""
-        good = []
-        for row, body in batch:
-            if row.error is None:
-                good.append((row, body))
-            else:
-                self._tally.count(row, 400, {"detail": row.error})
-        own = [one for one in good if self._update and _external_id(one[0]) is not None]
-        others = good if not own else [one for one in good if one not in own]
+        good = [one for one in batch if one[0].error is None]
+        for row in (row for row, _ in batch if row.error is not None):
+            self._tally.refuse(row, {"type": row.type, "detail": row.error})
+        own = [row for row, _ in good if self._update and external_id(row) is not None]
+        # what has a derived id is the same as what is there: nothing to replace
+        others = [one for one in good if not (self._update and external_id(one[0]) is not None)]
         if others:
-            await self._create(others, _key(others))
-        await asyncio.gather(*(self._put(row) for row, _ in own))
+            await self._create(others)
+        await asyncio.gather(*map(self._put, own))
 
-    async def _create(self, batch: Batch, key: str) -> None:
+    async def _create(self, batch: Batch) -> None:
         body = b'{"items":[' + b",".join(one for _, one in batch) + b"]}"
-        headers = {"Idempotency-Key": key, "Prefer": "return=minimal"}
+        # The key is for this call alone: if its answer gets lost, the next try learns what it made.
+        headers = {"Idempotency-Key": f"import-{uuid.uuid4()}", "Prefer": "return=minimal"}
         reply = await self._client.call("POST", BULK, body, headers)
         if reply.status == 200:
-            await self._count(batch, reply, key)
+            for (row, _), result in zip(batch, _items(reply), strict=True):
+                self._tally.count(row, result["status"], result.get("problem"))
         elif len(batch) > 1 and reply.status == 413:
             middle = len(batch) // 2
             for half in (batch[:middle], batch[middle:]):
-                await self._create(half, _key(half))
+                await self._create(half)
         elif reply.status in REFUSED:
             raise Stopped(detail(reply.json))
         else:
             for row, _ in batch:
                 self._tally.count(row, reply.status, reply.json)
 
-    async def _count(self, batch: Batch, reply: Reply, key: str) -> None:
-        if "Idempotent-Replayed" in reply.headers:
-            await self._recount(batch, reply.json["items"], key)
-            return
-        for (row, _), result in zip(batch, reply.json["items"], strict=True):
-            self._tally.count(row, result["status"], result.get("problem"))
-
-    async def _recount(self, batch: Batch, results: Sequence[Any], key: str) -> None:
-        """Count what an earlier run did; what it could not do, or what is gone since, is sent anew."""
-        there = await asyncio.gather(
-            *(self._is_there(row, result) for (row, _), result in zip(batch, results, strict=True))
-        )
-        self._tally.already_there += sum(there)
-        anew = [one for one, is_there in zip(batch, there, strict=True) if not is_there]
-        if anew:
-            await self._create(anew, _key(anew, key))
-
-    async def _is_there(self, row: Row, result: Any) -> bool:
-        """Say whether what an earlier run made is still there; with an external id a new try tells that."""
-        if result["status"] >= 400 or _external_id(row) is not None:
-            return False
-        return (await self._client.call("GET", f"{NOTIFICATIONS}/{result['id']}")).status == 200
-
     async def _put(self, row: Row) -> None:
         value = {name: given for name, given in row.value.items() if name != "external_id"}
-        path = f"{NOTIFICATIONS}/by-external-id/{quote(_external_id(row) or '', safe='')}"
+        path = f"{NOTIFICATIONS}/by-external-id/{quote(external_id(row) or '', safe='')}"
         reply = await self._client.call("PUT", path, json.dumps(value).encode())
         if reply.status in REFUSED:
             raise Stopped(detail(reply.json))
         self._tally.count(row, reply.status, reply.json)
 
 
-def _external_id(row: Row) -> str | None:
-    found = row.value.get("external_id") if isinstance(row.value, dict) else None
-    return found if isinstance(found, str) and found else None
-
-
-def _key(batch: Batch, before: str = "") -> str:
-    """Return the Idempotency-Key of a batch: the same whenever the same file is imported.
-
-    So a run that was cut short can be started again, also where rows have no external id. What an earlier
-    run could not do is sent anew under a key that follows from the one `before`.
-    """
-    digest = hashlib.sha256(before.encode())
-    for row, body in batch:
-        digest.update(b"%d:%d:%b\n" % (row.line, row.offset, body))
-    return f"import-{digest.hexdigest()}"
+def _items(reply: Reply) -> Sequence[Any]:
+    if not isinstance(reply.json, dict) or "items" not in reply.json:
+        raise Stopped("what answers there is not notifier")
+    items: Sequence[Any] = reply.json["items"]
+    return items
 
 
 async def run(

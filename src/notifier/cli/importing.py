@@ -40,7 +40,9 @@ REJECTS = Annotated[
     Path | None,
     typer.Option(help="Where rejected rows go; FILE.rejects.jsonl if absent.", show_default=False),
 ]
-UPDATE = Annotated[bool, typer.Option("--update", help="Replace notifications whose external id is there.")]
+UPDATE = Annotated[
+    bool, typer.Option("--update", help="Replace notifications whose given external_id is there.")
+]
 BATCH = Annotated[int, typer.Option(min=1, max=1000, help="Rows in one call.")]
 PARALLEL = Annotated[int, typer.Option(min=1, max=32, help="Calls under way at once.")]
 AS_JSON = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
@@ -63,7 +65,11 @@ def import_(
     parallel: PARALLEL = 4,
     as_json: AS_JSON = False,
 ) -> None:
-    """Import notifications. Run it again after an interruption: what is there already is not made twice."""
+    """Import notifications. Import a file again as often as you like: what is there is not made twice.
+
+    A row is known by its external_id. One without gets `import-` and a digest of its content as external_id,
+    the same in any file and at any time; the second of identical rows of a file ends in -2.
+    """
     from notifier.cli.client import check_url, find_key
     from notifier.cli.import_run import Tally
 
