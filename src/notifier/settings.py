@@ -63,7 +63,9 @@ class Settings(BaseSettings):
         description="Seconds between tries, comma-separated; +-20 % jitter is added.",
     )
 
-    smtp_host: str | None = Field(None, description="Mail server; without it, mail destinations fail.")
+    smtp_host: str | None = Field(
+        None, description="Mail server; without it, mails are tried again until there is one or they fail."
+    )
     smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
     smtp_username: str | None = Field(None, description="Login at the mail server, if it wants one.")
     smtp_password: SecretStr | None = Field(None, description="Password at the mail server.")

@@ -154,3 +154,23 @@ async def test_a_wrong_recipient_is_named_by_its_place(
     assert [(one["pointer"], one["code"]) for one in answer.json()["errors"]] == [(pointer, code)]
     assert await stored(client) == []
     assert (await client.get("/v1/notifications")).json()["items"] == []
+
+
+MAILBOX = "mailto:ada@example.com"
+
+
+async def test_mail_without_a_mail_server_is_warned_of_by_every_save(client: httpx.AsyncClient) -> None:
+    def codes(saved: dict) -> list[str] | None:
+        warnings = saved.get("warnings")
+        return warnings and [one["code"] for one in warnings]
+
+    body = {"title": "x", "schedule": "daily", "to": [MAILBOX, "mailto:bob@example.com", "log:"]}
+    made = (await client.post("/v1/notifications", json=body)).json()
+    assert codes(made) == ["not_configured"]
+    assert "NOTIFIER_SMTP_HOST" in made["warnings"][0]["detail"]
+    many = (await client.post("/v1/notifications/bulk", json={"items": [body]})).json()
+    assert [codes(one["notification"]) for one in many["items"]] == [["not_configured"]]
+    at = f"/v1/notifications/{made['id']}"
+    assert codes((await client.patch(at, json={"to": [MAILBOX]})).json()) == ["not_configured"]
+    assert codes((await client.patch(at, json={"title": "y"})).json()) is None
+    assert (await client.patch(at, json={"to": ["log:"]})).json()["warnings"] == []

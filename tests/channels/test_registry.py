@@ -231,3 +231,18 @@ async def test_a_registry_that_sends_nothing_opens_nothing() -> None:
     unused = build(settings())
     await unused.aclose()
     assert threading.active_count() == threads
+
+
+@pytest.mark.parametrize(
+    ("kind", "smtp_host", "lacks"),
+    [
+        ("email", None, True),
+        ("email", "mail.example.com", False),
+        ("log", None, False),
+        ("webhook", None, False),
+    ],
+)
+def test_mail_lacks_a_mail_server_and_nothing_else_lacks_anything(
+    kind: str, smtp_host: str | None, lacks: bool
+) -> None:
+    assert (build(settings(smtp_host=smtp_host)).lack(kind) is not None) is lacks

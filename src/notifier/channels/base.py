@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome
+from notifier.settings import Settings
 
 ERROR_LIMIT = 500
 """Characters of an error text in the ledger."""
@@ -30,6 +31,11 @@ class ChannelConfig(BaseModel):
     def label(self) -> str:
         """A name for people, for a destination that was given none; it must not hold credentials."""
         raise NotImplementedError
+
+    @classmethod
+    def lack(cls, settings: Settings) -> str | None:  # noqa: ARG003
+        """Say what the service needs, and has not, to send to this kind at all; None if it has all."""
+        return None
 
 
 class Channel(Protocol):

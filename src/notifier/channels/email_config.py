@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from notifier.channels.base import ChannelConfig
 from notifier.domain.errors import InvalidInput
+from notifier.settings import Settings
 
 # The library's way to say that mail within one's own network (root@localhost, ops@mail.local) is fine.
 email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = ["invalid", "onion"]
@@ -28,6 +29,13 @@ class EmailConfig(ChannelConfig):
         """The first recipient, and how many more there are."""
         more = len(self.to) - 1
         return f"{self.to[0]} and {more} more" if more else self.to[0]
+
+    @classmethod
+    def lack(cls, settings: Settings) -> str | None:
+        """A mail server."""
+        if settings.smtp_host:
+            return None
+        return "No mail server is set here (NOTIFIER_SMTP_HOST): no mail leaves until the worker has one."
 
     @field_validator("to")
     @classmethod

@@ -73,6 +73,10 @@ class Registry:
         """Return a name for a destination that was given none; `config` is canonical."""
         return self._channels[kind].config_model.model_construct(**config).label[:LABEL_LIMIT]
 
+    def lack(self, kind: str) -> str | None:
+        """Say what the service needs, and has not, to send to `kind`; None if it has all."""
+        return self._channels[kind].config_model.lack(self._settings)
+
     def masked(self, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return `config` as it may be shown: names of headers stay, their values do not."""
         field = self._channels[kind].config_model.confidential

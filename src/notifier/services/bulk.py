@@ -28,7 +28,7 @@ async def create_all(
     # taken by somebody else just now; destinations that were made for it stay
     late = {n: revisions.taken(one.external_id) for n, one in prepared.items() if one.id not in rows}
     _refuse(failed, prepared, late)
-    return {**failed, **{n: one.saved(rows[one.id], directory) for n, one in prepared.items()}}
+    return {**failed, **{n: one.saved(ctx, rows[one.id], directory) for n, one in prepared.items()}}
 
 
 async def _prepare(

@@ -26,8 +26,8 @@ CONTENT = ("external_id", "title", "body", "data")
 class Saved:
     """A stored notification, and what only this answer tells.
 
-    `secrets` are those of destinations made for it, by id. `transitions` and `warnings` are about a
-    schedule that was just given.
+    `secrets` are those of destinations made for it, by id. `transitions` are about a schedule that was just
+    given, `warnings` about a schedule or destinations that were.
     """
 
     row: Row[Any]
@@ -62,9 +62,10 @@ class Prepared:
         found: str | None = self.values["external_id"]
         return found
 
-    def saved(self, row: Row[Any], directory: Directory) -> Saved:
+    def saved(self, ctx: Context, row: Row[Any], directory: Directory) -> Saved:
         """Return what became of it."""
-        return Saved(row, directory.secrets, self.timed.transitions, self.timed.warnings, created=True)
+        warnings = [*self.timed.warnings, *recipients.warnings(ctx, directory.named(self.items))]
+        return Saved(row, directory.secrets, self.timed.transitions, warnings, created=True)
 
 
 class Preparation:
@@ -149,4 +150,4 @@ async def _create_at_once(ctx: Context, prepared: Prepared) -> Saved | None:
 
 async def _create(ctx: Context, prepared: Prepared, directory: Directory) -> Saved | None:
     row = (await store(ctx, [prepared], directory)).get(prepared.id)
-    return None if row is None else prepared.saved(row, directory)
+    return None if row is None else prepared.saved(ctx, row, directory)

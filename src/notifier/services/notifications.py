@@ -18,6 +18,7 @@ from notifier.storage import deliveries, notifications
 from notifier.storage.paging import Page
 
 EDITABLE = ("external_id", "title", "body", "data")
+Recipients = tuple[Sequence[Item], Directory]
 MOST_TRIES = 3
 """How often a notification may be made or deleted by others between two statements of one call."""
 
@@ -89,7 +90,7 @@ async def _update(
     notification_id: str,
     changes: Mapping[str, Any],
     revision: int | None,
-    to: tuple[Sequence[Item], Directory] | None = None,
+    to: Recipients | None = None,
 ) -> Saved:
     row = await revisions.lock(ctx, notification_id, revision)
     rule = _changed_rule(row, changes)
@@ -105,7 +106,7 @@ async def _update(
         await revisions.change(ctx, row, values)
     if retimed:
         await exceptions.drop_unfit(ctx, await revisions.read(ctx, row.id), rule)
-    return await _saved(ctx, row.id, to[1].secrets if to else {}, rule, changes.get("schedule"))
+    return await _saved(ctx, row.id, rule, changes.get("schedule"), to)
 
 
 async def delete(ctx: Context, notification_id: str, *, revision: int | None, purge: bool = False) -> None:
@@ -123,14 +124,17 @@ async def delete(ctx: Context, notification_id: str, *, revision: int | None, pu
 
 
 async def _saved(
-    ctx: Context, notification_id: UUID, secrets: Mapping[UUID, str], rule: Schedule, given: object
+    ctx: Context, notification_id: UUID, rule: Schedule, given: object, to: Recipients | None
 ) -> Saved:
-    """Return what was saved; of a schedule that was given, its consequences too."""
+    """Return what was saved; of a schedule and of destinations that were given, the consequences too."""
     row = await revisions.read(ctx, notification_id)
-    if given is None:
-        return Saved(row, secrets)
-    touched = schedule.transitions(rule, now=ctx.now)
-    return Saved(row, secrets, touched, schedule.warnings(rule, now=ctx.now, given=given))
+    touched = None if given is None else schedule.transitions(rule, now=ctx.now)
+    warnings = None if given is None else schedule.warnings(rule, now=ctx.now, given=given)
+    if to is None:
+        return Saved(row, {}, touched, warnings)
+    items, directory = to
+    more = recipients.warnings(ctx, directory.named(items))
+    return Saved(row, directory.secrets, touched, [*(warnings or ()), *more])
 
 
 async def _redirect(ctx: Context, notification_id: UUID, items: Sequence[Item], directory: Directory) -> bool:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from notifier.domain.errors import FieldProblem, InvalidInput
+from notifier.domain.schedule import Note
 from notifier.services import destinations as service
 from notifier.services.context import Context
 from notifier.storage import recipients
@@ -89,6 +90,12 @@ class Directory:
                 yield self.by_id[item]
             elif isinstance(item, Target):
                 yield self.by_fingerprint[item.fingerprint]
+
+
+def warnings(ctx: Context, rows: Iterable[Row[Any]]) -> list[Note]:
+    """Return a note for each kind of destination to which the service, as it is set up, cannot send."""
+    lacks = [ctx.channels.lack(kind) for kind in dict.fromkeys(row.kind for row in rows)]
+    return [Note("not_configured", lack) for lack in lacks if lack]
 
 
 async def resolve(ctx: Context, items: Sequence[Item]) -> Directory:

@@ -150,7 +150,7 @@ class NotificationSaved(NotificationRead):
     warnings: list[NoteRead] | None = Field(
         None,
         exclude_if=lambda value: value is None,
-        description="What may not have been meant, if a schedule was given.",
+        description="What may not have been meant, if a schedule or destinations were given.",
     )
 
     @classmethod
