@@ -132,6 +132,36 @@ def test_a_line_of_csv_that_makes_no_sense_is_one_row_that_cannot_be_read(cells:
     assert (good.line, good.value) == (3, PLANTS)
 
 
+def test_a_rejected_line_of_csv_is_read_again_as_json_once_it_is_mended() -> None:
+    (wrong,) = rows(
+        "csv", 'title,schedule,to,data,data.n,body\nA,"{x",log: mailto:a@b.c,"{""m"": 1}",2,,c,d\n'
+    )
+    assert wrong.value == {
+        "title": "A",
+        "schedule": "{x",
+        "to": "log: mailto:a@b.c",
+        "data": '{"m": 1}',
+        "data.n": "2",
+        "surplus": ["c", "d"],
+    }
+    mended = {**wrong.value, "schedule": '{"kind": "interval", "every": "P1D"}'}
+    (still,) = rows("jsonl", json.dumps(mended))
+    assert "more cells than there are columns: ['c', 'd']" in str(still.error)
+    del mended["surplus"]
+    for form, text in (("jsonl", json.dumps(mended)), ("json", json.dumps([mended]))):
+        assert told(form, text) == [  # type: ignore[arg-type]
+            (
+                1,
+                {
+                    "title": "A",
+                    "schedule": {"kind": "interval", "every": "P1D"},
+                    "to": ["log:", "mailto:a@b.c"],
+                    "data": {"m": 1, "n": "2"},
+                },
+            )
+        ]
+
+
 @pytest.mark.parametrize("header", ["title,colour,schedule", "title", "schedule", "", "title,schedule,"])
 def test_columns_that_are_unknown_or_missing_end_it_at_once(header: str) -> None:
     with pytest.raises(Unreadable, match=r"there are: external_id, title"):

@@ -14,6 +14,9 @@ COLUMNS = ("external_id", "title", "body", "schedule", "start_at", "to", "data")
 DATA = "data."
 """Beginning of the names of columns that hold one value of `data` each."""
 
+SURPLUS = "surplus"
+"""Where a rejected row keeps the cells that have no column; it is taken again without them."""
+
 UNREADABLE = "urn:notifier:problem:invalid-input"
 LARGEST_CELL = 1024 * 1024
 BLANKS = " \t\r\n"
@@ -66,9 +69,10 @@ def _read_lines(file: BinaryIO) -> Iterator[Row]:
 
 def _parsed(line: int, text: str, offset: int) -> Row:
     try:
-        return Row(line, json.loads(text), offset=offset)
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         return Row(line, text, f"This is not JSON: {error}", offset)
+    return _row(line, value, offset)
 
 
 def _read_array(file: BinaryIO) -> Iterator[Row]:
@@ -86,7 +90,7 @@ def _read_array(file: BinaryIO) -> Iterator[Row]:
             value, at = decoder.raw_decode(text, begin)
         except (ValueError, RecursionError) as error:
             raise Unreadable(f"line {line} is not JSON: {error}") from error
-        yield Row(line, value, offset=at)
+        yield _row(line, value, at)
         line += text.count("\n", begin, at)
         separators = BLANKS + ","
     if begin >= len(text):
@@ -101,7 +105,7 @@ def _skip(text: str, at: int, what: str) -> int:
 
 def _read_csv(file: BinaryIO) -> Iterator[Row]:
     csv.field_size_limit(LARGEST_CELL)
-    rows = csv.DictReader(TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
+    rows = csv.DictReader(TextIOWrapper(file, "utf-8-sig", newline=""), restkey=SURPLUS, strict=True)
     _check_columns(rows.fieldnames or ())
     while True:
         line = rows.line_num + 1
@@ -111,7 +115,8 @@ def _read_csv(file: BinaryIO) -> Iterator[Row]:
             raise Unreadable(f"line {line}: {error}") from error
         if cells is None:
             return
-        yield _from_cells(line, cells, file.tell() if file.seekable() else 0)
+        given = {name: cell for name, cell in cells.items() if cell}
+        yield _row(line, given, file.tell() if file.seekable() else 0)
 
 
 def _check_columns(names: Any) -> None:
@@ -121,34 +126,32 @@ def _check_columns(names: Any) -> None:
         raise Unreadable(f"{told}; there are: {', '.join(COLUMNS)} and {DATA}<name>")
 
 
-def _from_cells(line: int, cells: dict[Any, Any], offset: int) -> Row:
+def _row(line: int, value: Any, offset: int) -> Row:
+    """Return a row whose values may be cells, also in JSON: so a mended row of CSV is read there."""
     try:
-        return Row(line, _body(cells), offset=offset)
+        return Row(line, _body(value) if isinstance(value, dict) else value, offset=offset)
     except ValueError as error:
-        return Row(line, cells, str(error), offset)
+        return Row(line, value, str(error), offset)
 
 
-def _body(cells: dict[Any, Any]) -> dict[str, Any]:
-    """Return the body of a POST; an empty cell is a field that is not given. Raises ValueError."""
-    if None in cells:
-        raise ValueError("it has more cells than there are columns")
-    given = {name: cell for name, cell in cells.items() if cell}
-    data = {name.removeprefix(DATA): cell for name, cell in given.items() if name.startswith(DATA)}
-    body = {name: cell for name, cell in given.items() if name in COLUMNS}
-    if body.get("schedule", "").startswith("{"):
+def _body(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of a POST. Raises ValueError."""
+    if SURPLUS in value:
+        raise ValueError(f"it has more cells than there are columns: {value[SURPLUS]}")
+    body = {name: given for name, given in value.items() if not name.startswith(DATA)}
+    data = {name.removeprefix(DATA): given for name, given in value.items() if name.startswith(DATA)}
+    if str(body.get("schedule", "")).startswith("{"):
         body["schedule"] = _object("schedule", body["schedule"])
-    if "data" in body:
-        body["data"] = _object("data", body["data"])
-    if "to" in body:
+    if data or isinstance(body.get("data"), str):
+        body["data"] = {**_object("data", body.get("data", {})), **data}
+    if isinstance(body.get("to"), str):
         body["to"] = body["to"].split()
-    if data:
-        body["data"] = {**body.get("data", {}), **data}
     return body
 
 
-def _object(name: str, cell: str) -> dict[str, Any]:
+def _object(name: str, cell: Any) -> dict[str, Any]:
     try:
-        found = json.loads(cell) if cell.startswith("{") else None
+        found = json.loads(cell) if isinstance(cell, str) and cell.startswith("{") else cell
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the cell of {name} is not JSON: {error}") from None
     if not isinstance(found, dict):

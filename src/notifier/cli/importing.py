@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -15,11 +15,9 @@ from notifier.cli.failures import FAILED, WRONGLY_CALLED, fail
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from notifier.cli.import_rows import Format, Row
+    from notifier.cli.import_rejects import Rejects
+    from notifier.cli.import_rows import Format
     from notifier.cli.import_run import Batch, Tally
-
-SHOWN = 10
-"""Rejected rows that are told of on the terminal; all of them stand in the file of rejects."""
 
 CONNECTIONS = 16
 
@@ -71,6 +69,7 @@ def import_(
     the same in any file and at any time; the second of identical rows of a file ends in -2.
     """
     from notifier.cli.client import check_url, find_key
+    from notifier.cli.import_rejects import Rejects
     from notifier.cli.import_run import Tally
 
     key = find_key(api_key, data_dir)
@@ -80,35 +79,6 @@ def import_(
         run = Run(check_url(url), key, tally, progress, batch, parallel, update)
         error, seconds = run(source, _form(form, file, source))
     _tell(tally, seconds, rejected, error, as_json=as_json)
-
-
-class Rejects:
-    """The file of rejected rows, made when the first one comes, and what of it is told on the terminal."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.told: list[str] = []
-        self.count = 0
-        self._file: Any = None
-
-    def __enter__(self) -> "Rejects":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def add(self, row: "Row", problem: Any) -> None:
-        """Write one row down."""
-        from notifier.cli.client import detail
-
-        if self._file is None:
-            self._file = self.path.open("w", encoding="utf-8")
-        line = {"line": row.line, "row": row.value, "problem": problem}
-        self._file.write(json.dumps(line) + "\n")
-        self.count += 1
-        if self.count <= SHOWN:
-            self.told.append(f"line {row.line}: {detail(problem)}")
 
 
 class Run:
@@ -195,7 +165,7 @@ def _progress(source: BinaryIO) -> Iterator["Progress"]:
         yield progress
 
 
-def _tell(tally: "Tally", seconds: float, rejected: Rejects, error: str | None, *, as_json: bool) -> None:
+def _tell(tally: "Tally", seconds: float, rejected: "Rejects", error: str | None, *, as_json: bool) -> None:
     counts = {name: getattr(tally, name) for name in ("created", "updated", "already_there", "rejected")}
     rate = round(tally.done / seconds) if seconds else 0
     file = str(rejected.path) if rejected.count else None
