@@ -28,7 +28,8 @@ READ = {f"notifier_{name}" for name in STANDING} | {
 
 
 def counted() -> set[str]:
-    """Return the names of what processes count."""
+    """Return the names of what processes count; those of sweeps are shown from the first sweep on."""
+    metrics.swept(0, 0.0)
     ours = [family for family in REGISTRY.collect() if family.name.startswith("notifier_")]
     return {family.name + ("_total" if family.type == "counter" else "") for family in ours}
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -118,3 +120,14 @@ async def test_however_many_ask_the_servers_are_asked_once(
         await beat(app.state.runtime.database)
         later = await scrape(client)
     assert [one["notifier_workers"] for one in [*first, later]] == [{(): 0}] * 6
+
+
+def test_only_a_process_that_sweeps_shows_figures_of_sweeps() -> None:
+    script = (
+        "from notifier.observability import metrics; print('notifier_sweep' in metrics.render().decode());"
+        "metrics.swept(3, 0.1); metrics.swept(2, 0.1); print(metrics.render().decode())"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("False\n")
+    assert "notifier_sweep_duration_seconds_count 2.0" in said
+    assert "notifier_notifications_planned_total 5.0" in said

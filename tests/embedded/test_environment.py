@@ -28,6 +28,19 @@ def test_host_and_port_are_the_ones_of_the_command_line() -> None:
     assert environment.complete() == {"NOTIFIER_PORT": "8123"}
 
 
+def test_the_worker_shows_its_figures_one_port_above_the_scheduler() -> None:
+    environment = Environment({"NOTIFIER_METRICS_PORT": "9100"})
+    assert environment.complete() == {"NOTIFIER_METRICS_PORT": "9100"}
+    assert environment.of_worker() == {"NOTIFIER_METRICS_PORT": "9101"}
+    assert Environment({"HOME": "/"}).of_worker() == {"HOME": "/"}
+
+
+@pytest.mark.parametrize("port", ["0", "65535", "99999", "-1", "many", "²"])
+def test_a_port_for_figures_without_one_above_is_refused(port: str) -> None:
+    with pytest.raises(StartError, match="NOTIFIER_METRICS_PORT must be a number from 1 to 65534"):
+        Environment({"NOTIFIER_METRICS_PORT": port}).of_worker()
+
+
 def test_a_value_may_stand_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("redis://somewhere/0\n")
     environment = Environment({"NOTIFIER_REDIS_URL_FILE": str(tmp_path / "url")})

@@ -8,6 +8,7 @@ from notifier.embedded.errors import StartError
 from notifier.settings import PREFIX
 
 LOOPBACK = "127.0.0.0/8,::1/128"
+LAST_PORT = 65535
 
 
 class Environment:
@@ -46,7 +47,26 @@ class Environment:
         """Set `NOTIFIER_<setting>` for the children, whatever the caller's environment says."""
         self._put[PREFIX + setting] = str(value)
 
+    def of_worker(self) -> dict[str, str]:
+        """Return the worker's whole environment: its figures are one port above the scheduler's.
+
+        Raises StartError if there is no port above.
+        """
+        complete = self.complete()
+        if self.gives("METRICS_PORT"):
+            complete[PREFIX + "METRICS_PORT"] = str(_one_above(self.value("METRICS_PORT")))
+        return complete
+
     def complete(self) -> dict[str, str]:
         """Return the children's whole environment."""
         given = {name: value for name, value in self._caller.items() if value or name not in self._added}
         return {**self._added, **given, **self._put}
+
+
+def _one_above(port: str) -> int:
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < LAST_PORT):
+        raise StartError(
+            f"{PREFIX}METRICS_PORT must be a number from 1 to {LAST_PORT - 1}: "
+            "the scheduler shows its figures there, the worker one port above"
+        )
+    return int(port) + 1

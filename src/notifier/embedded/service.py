@@ -66,14 +66,16 @@ class Service:
 
     def _start(self, folder: DataFolder, supervisor: Supervisor) -> None:
         checks.check_address_is_free(self.host, self.port)
+        self.environment.of_worker()  # raises what is wrong with it before anything runs
         self._tell(folder)
         self._start_servers(folder, supervisor)
         self.terminal.step("Preparing the database")
         supervisor.finish(lambda: self._app(folder, "migrate", 30.0))
         self.terminal.step("Starting the API, the scheduler and the worker")
         apps = [supervisor.start(lambda name=name: self._app(folder, name, APPS[name])) for name in APPS]  # type: ignore[misc]
-        ready = checks.address(self.host, self.port) + "/readyz"
-        supervisor.await_ready(apps[0], lambda: checks.answers(ready))
+        url = checks.address(self.host, self.port)
+        supervisor.await_ready(apps[0], lambda: checks.answers(url + "/readyz"))
+        folder.tell_address(url)
 
     def _tell(self, folder: DataFolder) -> None:
         tell = self.environment.add
@@ -120,7 +122,7 @@ class Service:
         command = Command(
             name=name,
             argv=(sys.executable, "-m", "notifier", name),
-            env=self.environment.complete(),
+            env=self.environment.of_worker() if name == "worker" else self.environment.complete(),
             grace_seconds=grace_seconds,
         )
         return Child(command, folder.places)

@@ -49,8 +49,13 @@ _verdicts = Counter(
     "Attempts by what became of the delivery: its new status, and the reason if it ended",
     ("kind", "status", "reason"),
 )
-_sweeps = Histogram("notifier_sweep_duration_seconds", "Time of a sweep", buckets=SWEEP_BUCKETS)
-_planned = Counter("notifier_notifications_planned_total", "Due notifications that were planned")
+# without labels they would be shown as 0 from the start, by processes too that never sweep: see `swept`
+_sweeps = Histogram(
+    "notifier_sweep_duration_seconds", "Time of a sweep", buckets=SWEEP_BUCKETS, registry=None
+)
+_planned = Counter(
+    "notifier_notifications_planned_total", "Due notifications that were planned", registry=None
+)
 _rescued = Counter(
     "notifier_rescued_total", "Deliveries that the rescuer freed, ended or rang for", ("what",)
 )
@@ -71,8 +76,16 @@ def attempted(kind: str, outcome: str, status: str, reason: str | None, seconds:
 
 def swept(planned: int, seconds: float) -> None:
     """Count a sweep and the notifications that it planned."""
+    _show_sweeps()
     _sweeps.observe(seconds)
     _planned.inc(planned)
+
+
+@cache
+def _show_sweeps() -> None:
+    """Show the figures of sweeps from now on."""
+    REGISTRY.register(_sweeps)
+    REGISTRY.register(_planned)
 
 
 def rescued(counts: Mapping[str, int]) -> None:
