@@ -20,15 +20,28 @@ if TYPE_CHECKING:
     from notifier.cli.import_run import Batch, Tally
 
 CONNECTIONS = 16
+AGAIN = "Run the same command again to go on: what is there already is not made twice."
 
 FILE = Annotated[str, typer.Argument(help="JSON Lines, a JSON array, or CSV; - for standard input.")]
-URL = Annotated[str, typer.Option(envvar="NOTIFIER_URL", help="Address of the service.")]
+URL = Annotated[
+    str | None,
+    typer.Option(
+        envvar="NOTIFIER_URL",
+        help="Address of the service; that of the `notifier up` on the data folder if absent, or"
+        " http://127.0.0.1:8000.",
+        show_default=False,
+    ),
+]
 KEY = Annotated[
     str | None,
     typer.Option(envvar="NOTIFIER_API_KEY", help="API key with the scope write.", show_default=False),
 ]
 DATA_DIR = Annotated[
-    Path, typer.Option(envvar="NOTIFIER_DATA_DIR", help="Folder with the file api-key, if no key is given.")
+    Path,
+    typer.Option(
+        envvar="NOTIFIER_DATA_DIR",
+        help="Data folder of a `notifier up`, which knows its key and address if they are not given.",
+    ),
 ]
 FORMAT = Annotated[
     str | None,
@@ -53,7 +66,7 @@ def add_to(app: typer.Typer) -> None:
 
 def import_(
     file: FILE,
-    url: URL = "http://127.0.0.1:8000",
+    url: URL = None,
     api_key: KEY = None,
     data_dir: DATA_DIR = Path(".notifier"),
     form: FORMAT = None,
@@ -68,7 +81,7 @@ def import_(
     A row is known by its external_id. One without gets `import-` and a digest of its content as external_id,
     the same in any file and at any time; the second of identical rows of a file ends in -2.
     """
-    from notifier.cli.client import check_url, find_key
+    from notifier.cli.client import find_key, find_url
     from notifier.cli.import_rejects import Rejects
     from notifier.cli.import_run import Tally
 
@@ -76,7 +89,7 @@ def import_(
     rejected = Rejects(rejects or Path("import.rejects.jsonl" if file == "-" else f"{file}.rejects.jsonl"))
     tally = Tally(rejected.add)
     with _opened(file) as source, _progress(source) as progress, rejected:
-        run = Run(check_url(url), key, tally, progress, batch, parallel, update)
+        run = Run(find_url(url, data_dir), key, tally, progress, batch, parallel, update)
         error, seconds = run(source, _form(form, file, source))
     _tell(tally, seconds, rejected, error, as_json=as_json)
 
@@ -92,7 +105,7 @@ class Run:
 
     def __call__(self, source: BinaryIO, form: "Format") -> tuple[str | None, float]:
         """Import a file; return why it ended early, if it did, and the seconds it took."""
-        from notifier.cli.client import GaveUp
+        from notifier.cli.client import GaveUp, NeverMet
         from notifier.cli.import_rows import Unreadable
         from notifier.cli.import_run import Stopped
         from notifier.clock import monotonic
@@ -100,12 +113,14 @@ class Run:
         began = monotonic()
         try:
             asyncio.run(self._import(source, form))
-        except (GaveUp, Stopped) as error:
+        except (NeverMet, Stopped) as error:
             return str(error), monotonic() - began
+        except GaveUp as error:
+            return f"{str(error).rstrip('.')}. {AGAIN}", monotonic() - began
         except Unreadable as error:
             return f"the file cannot be read on: {error}", monotonic() - began
         except KeyboardInterrupt:
-            return "interrupted", monotonic() - began
+            return f"interrupted. {AGAIN}", monotonic() - began
         return None, monotonic() - began
 
     async def _import(self, source: BinaryIO, form: "Format") -> None:
@@ -119,7 +134,10 @@ class Run:
             offset = max(batch[-1][0].offset, int(self._progress.tasks[0].completed))
             self._progress.update(task, completed=offset, rows=self._tally.done)
 
-        async with Client(self._url, self._key, connections=CONNECTIONS) as client:
+        def say(line: str) -> None:
+            self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        async with Client(self._url, self._key, connections=CONNECTIONS, say=say) as client:
             importer = Importer(client, self._tally, update=self._update)
             await run(importer, batches(read(source, form), self._size), self._parallel, show)
 
@@ -178,7 +196,7 @@ def _tell(tally: "Tally", seconds: float, rejected: "Rejects", error: str | None
             "error": error,
         }
         typer.echo(json.dumps(result))
-    else:
+    elif tally.done or not error:
         told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
         typer.echo(f"{tally.done} rows in {seconds:.1f} s ({rate}/s): {told}.")
     for line in rejected.told:
@@ -186,6 +204,6 @@ def _tell(tally: "Tally", seconds: float, rejected: "Rejects", error: str | None
     if file:
         typer.echo(f"Rejected rows, with their problems: {file}", err=True)
     if error:
-        fail(f"{error}. Run the same command again to go on: what is there already is not made twice.")
+        fail(error)
     if rejected.count:
         raise typer.Exit(FAILED)

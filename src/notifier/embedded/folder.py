@@ -52,6 +52,10 @@ class DataFolder:
             os.close(self._lock)
             self._lock = None
 
+    def tell_address(self, url: str) -> None:
+        """Write down where the API listens, for commands that are given this folder."""
+        (self.sockets / sockets.ADDRESS).write_text(url)
+
     def ensure_api_key(self) -> None:
         """Make the admin API key once."""
         _write_once(self.api_key, "ntf_" + secrets.token_urlsafe(32))

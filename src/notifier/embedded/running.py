@@ -24,3 +24,13 @@ def settings_of(data_dir: Path, environment: Environment) -> dict[str, Any]:
         "secret_key": (data_dir / "secret-key").read_text().strip(),
     }
     return {name: value for name, value in known.items() if not environment.gives(name.upper())}
+
+
+def address_of(data_dir: Path) -> str | None:
+    """Return the URL of the API of a running service, None if nothing runs on the folder.
+
+    Raises OSError if the folder may not be read.
+    """
+    place = sockets.find(data_dir / "run")
+    note = place / sockets.ADDRESS if place else None
+    return note.read_text() if note and note.exists() else None

@@ -16,6 +16,7 @@ from notifier.embedded.errors import StartError
 
 PREFIX = "ntf-"
 MAX_PARENT_BYTES = 60  # leaves room for /ntf-xxxxxxxx/postgres/.s.PGSQL.5432 within the 104 bytes of macOS
+ADDRESS = "address"  # the file in it that says where the API listens; it goes when the sockets go
 PLAIN = re.compile(r"[\w/.+-]+", re.ASCII)  # needs no quoting in a URL or a configuration file
 
 
