@@ -24,6 +24,8 @@ class Troubled:
         what = self.trouble.pop(0) if self.trouble else ""
         if what == "503":
             return web.json_response({"detail": "busy"}, status=503, headers={"Retry-After": "1"})
+        if what.startswith("<"):
+            return web.Response(text=what, content_type="text/html", status=502 if "502" in what else 200)
         async with (
             aiohttp.ClientSession(headers=request.headers) as session,
             session.request(
