@@ -1,7 +1,9 @@
 """`notifier doctor` says what is wrong and what to do, and its exit code says whether anything is."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,25 @@ async def test_what_is_wrong_is_told_with_what_to_do(
     findings = await examine(house)
     assert ailing(findings) == ails
     assert all(findings[name].do for name in ails)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+async def test_a_reader_who_leaves_early_ends_it_quietly(house: House, options: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFIER_")}
+    given = house.runtime.settings
+    done = subprocess.run(
+        [sys.executable, "-m", "notifier", "doctor", *options],
+        env={**kept, **environment(given.database_url, given.redis_url)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.stderr, done.returncode) == ("", 1)
 
 
 async def test_a_broken_promise_is_a_failure(house: House) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -59,18 +60,19 @@ def fail(name: str, said: str, do: str) -> Finding:
     return Finding(name, Verdict.FAIL, said, do)
 
 
-async def examine(settings: Settings, data_dir: Path | None) -> AsyncIterator[Finding]:
+async def examine(settings: Settings, data_dir: Path | None) -> AsyncGenerator[Finding, None]:
     """Yield the findings; each look gives up after 15 seconds. `data_dir` is the folder of `notifier up`."""
     async with open_runtime(settings) as runtime:
-        async for finding in _database(runtime):
-            yield finding
+        async with aclosing(_database(runtime)) as found:
+            async for finding in found:
+                yield finding
         for finding in await _redis(runtime):
             yield finding
     if data_dir is not None:
         yield _disk(data_dir)
 
 
-async def _database(runtime: Runtime) -> AsyncIterator[Finding]:
+async def _database(runtime: Runtime) -> AsyncGenerator[Finding, None]:
     try:
         for finding in await _soon(_server(runtime)):
             yield finding

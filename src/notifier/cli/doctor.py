@@ -44,13 +44,17 @@ def doctor(as_json: JSON = False, data_dir: DATA_DIR = Path(".notifier")) -> Non
 
 async def _examine(settings: "Settings", data_dir: Path | None, as_json: bool) -> "list[Finding]":
     """Return the findings; without `as_json` show each as it comes."""
+    from contextlib import aclosing
+
     from notifier.cli import checkup
 
     findings = []
-    async for finding in checkup.examine(settings, data_dir):
-        findings.append(finding)
-        if not as_json:
-            _show(finding)
+    # closed at once when nobody reads on: left to the end of the loop, its connections would fail loudly
+    async with aclosing(checkup.examine(settings, data_dir)) as found:
+        async for finding in found:
+            findings.append(finding)
+            if not as_json:
+                _show(finding)
     return findings
 
 
