@@ -90,7 +90,7 @@ def test_every_call_has_a_readable_name_of_its_own() -> None:
 def test_a_call_says_what_it_does(call: str) -> None:
     operation = OPERATIONS[call]
     assert len(operation["summary"]) > 5
-    assert len(operation["description"]) >= len(operation["summary"])
+    assert operation["description"].startswith(operation["summary"] + "."), "a whole sentence"
     assert operation["tags"]
 
 

@@ -1,6 +1,7 @@
 """Bad input of every kind gets its problem document, and leaves nothing behind."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -226,6 +227,39 @@ async def test_what_is_not_offered_is_said_to_be(
     answer = await client.request(method, path)
     assert_problem(answer, status, name)
     assert ("allow" in answer.headers) is (status == 405)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/notifications", "GET, POST"),
+        ("PUT", f"/v1/notifications/{NOWHERE}", "DELETE, GET, PATCH"),
+        ("POST", "/v1/notifications/by-external-id/x", "GET, PUT"),
+    ],
+)
+async def test_a_method_that_is_not_offered_is_answered_with_all_that_are(
+    client: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    assert (await client.request(method, path)).headers["allow"] == allowed
+
+
+def example_of_errors() -> dict:
+    page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text()
+    found: dict = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    return found
+
+
+async def test_the_example_of_the_page_about_errors_is_what_is_answered(client: httpx.AsyncClient) -> None:
+    rule = {"kind": "calendar", "frequency": "daily", "times": ["09:00"]}
+    answer = await client.post("/v1/notifications", json={"title": "Stand-up", "schedule": rule})
+    assert answer.json() == example_of_errors()
+
+
+async def test_several_details_are_joined_into_one_sentence(client: httpx.AsyncClient) -> None:
+    body = {"title": "Stand-up", **with_schedule(times=["24:00"], timezone="CET")}
+    detail = (await client.post("/v1/notifications", json=body)).json()["detail"]
+    assert "23:59; 'CET' is" in detail
+    assert detail.endswith(".")
 
 
 @pytest.mark.parametrize(

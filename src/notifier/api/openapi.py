@@ -49,7 +49,8 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _complete_operation(operation: dict[str, Any]) -> None:
-    operation["summary"] = re.split(r"[.:;,]", operation["description"], maxsplit=1)[0]
+    # the first sentence; a full stop within a word ends none
+    operation["summary"] = re.split(r"\.(?:\s|$)", operation["description"], maxsplit=1)[0]
     responses = operation["responses"]
     if "requestBody" in operation:
         responses |= {str(status): problem for status, problem in documented(*OF_A_BODY).items()}

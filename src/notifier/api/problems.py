@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
 
 from notifier.api.schemas.common import escape
 from notifier.domain import errors
@@ -90,7 +91,7 @@ def of_known(error: errors.NotifierError, path: str) -> dict[str, Any]:
 def of_invalid(found: Sequence[Any], path: str) -> dict[str, Any]:
     """Return the problem document of what Pydantic found wrong in a body, whose fields its places name."""
     problems = [FieldProblem(_pointer(one["loc"]), one["type"], one["msg"]) for one in found]
-    detail = "; ".join(f"{p.pointer.lstrip('/') or 'body'}: {p.detail}" for p in problems)
+    detail = errors.joined([f"{p.pointer.lstrip('/') or 'body'}: {p.detail}" for p in problems])
     return document(path, 422, "invalid-input", "Some of the input is wrong", detail, problems)
 
 
@@ -142,7 +143,17 @@ async def _on_http(request: Request, error: Exception) -> Response:
         return answer(request, 400, "malformed-json", "The body is not JSON", UNREADABLE)
     title = HTTPStatus(error.status_code).phrase
     name = HTTP_NAMES.get(error.status_code, title.lower().replace(" ", "-"))
-    return answer(request, error.status_code, name, title, error.detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
+    return answer(request, error.status_code, name, title, error.detail, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods of all routes that have this path: a router tells those of the first one only."""
+    routes = [one for one in request.app.routes if isinstance(one, Route)]
+    found = [one.methods or () for one in routes if one.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for methods in found for method in methods})
 
 
 async def _on_database(request: Request, error: Exception) -> Response:

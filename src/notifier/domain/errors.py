@@ -12,6 +12,7 @@ NotifierError
 └── IdempotencyInProgress the first request with that key has not finished
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -36,7 +37,7 @@ class InvalidInput(NotifierError):
     """One or more fields are wrong."""
 
     def __init__(self, problems: list[FieldProblem]) -> None:
-        super().__init__("; ".join(p.detail for p in problems))
+        super().__init__(joined([p.detail for p in problems]))
         self.problems = problems
 
     @classmethod
@@ -79,3 +80,8 @@ class IdempotencyMismatch(NotifierError):
 
 class IdempotencyInProgress(NotifierError):
     """The first request with this Idempotency-Key has not finished."""
+
+
+def joined(details: Sequence[str]) -> str:
+    """Return several details as one; only the last keeps its full stop."""
+    return "; ".join([*(one.removesuffix(".") for one in details[:-1]), *details[-1:]])

@@ -111,7 +111,12 @@ def test_the_clocks_change_under_a_cron_as_under_a_calendar(
         ("5-1 * * * *", "invalid_cron"),
         ("0 0 * * 1#2/3", "invalid_cron"),
         ("٣ * * * *", "invalid_cron"),
-        ("0 0 30 2 *", "invalid_cron"),
+        ("0 0 30 2 *", "never_fires"),
+        ("0 0 31 2 *", "never_fires"),
+        ("0 0 31 4,6,9,11 *", "never_fires"),
+        ("0 0 32 2 *", "invalid_cron"),
+        ("0 0 31 2 8", "invalid_cron"),
+        ("0 0 31 13 *", "invalid_cron"),
         ("9" * 5000 + " * * * *", "invalid_cron"),
     ],
 )

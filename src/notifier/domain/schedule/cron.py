@@ -1,6 +1,6 @@
 """Cron schedules: the fields are read by cronsim, the joining of wall time and zone stays ours."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -96,9 +96,11 @@ def _expression(value: object) -> str:
     try:
         fires = _fires(expression)
     except (CronSimError, AssertionError, TypeError, ValueError) as error:
-        raise refused("invalid_cron", f"This is no cron expression: {_which(error)}.") from None
+        if not _is_of_no_month(parts, error):
+            raise refused("invalid_cron", f"This is no cron expression: {_which(error)}.") from None
+        fires = False
     if not fires:
-        raise refused("never_fires", "No date ever matches these days and months.")
+        raise refused("never_fires", "This never fires: no date ever matches these days and months.")
     return expression
 
 
@@ -106,6 +108,19 @@ def _expression(value: object) -> str:
 def _fires(expression: str) -> bool:
     end = _FIRST_DAY.replace(year=_FIRST_DAY.year + _YEARS)
     return any(True for _ in _matching(_rule(expression).fields, _FIRST_DAY, end))
+
+
+def _is_of_no_month(parts: Sequence[str], error: Exception) -> bool:
+    """Say whether cronsim refuses a day only because none of these months has it, as in `31 2`."""
+    from cronsim import CronSimError
+
+    if "day-of-month" not in str(error):
+        return False
+    try:
+        _rule(" ".join([*parts[:3], "*", parts[4]]))
+    except (CronSimError, AssertionError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _which(error: Exception) -> str:
