@@ -184,7 +184,7 @@ async def test_what_is_over_by_its_grace_is_not_held_and_what_is_released_starts
     await timeline.sweep("2027-01-02T09:00")
     await timeline.set_clock(at)
     async with timeline.database.transaction() as session:
-        assert await planning.hold_overdue(session) == held
+        assert await planning.hold_overdue(session, Stretch(START, 100)) == held
     async with timeline.context() as ctx:
         await deliveries.decide_held(ctx, release=True, filters={})
     how = "delivered" if held else TOO_LATE
