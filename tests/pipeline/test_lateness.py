@@ -10,6 +10,7 @@ from notifier.domain.delivery import AttemptOutcome, Outcome
 from notifier.pipeline import rescuer
 from notifier.services import deliveries, exceptions
 from notifier.storage import claims, planning
+from notifier.storage.stretches import START, Stretch
 from tests.pipeline.conftest import Begin
 from tests.pipeline.timeline import Line, Timeline, utc
 
