@@ -167,7 +167,7 @@ class Field:
 
     def _await_end(self, database: str, done: str, minute: Minute, worker: Child) -> float:
         """Return when the last outcome was recorded. The database is only asked once all have arrived."""
-        wait_until(lambda: self.receiver.tally()[0] >= minute.count, PATIENCE, "all arrived", worker)
+        self.receiver.wait_for(minute.count, worker, PATIENCE)
         wait_until(lambda: self._count(database, done) >= minute.count, PATIENCE, "all recorded", worker)
         return time.time()
 

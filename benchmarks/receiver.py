@@ -14,9 +14,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeVar, cast
 
 import uvloop
 
@@ -26,6 +26,7 @@ from notifier.embedded.child import Child
 HEAD_END = b"\r\n\r\n"
 ACCEPTED = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 BACKLOG = 4096
+Number = TypeVar("Number", int, float)
 
 
 @dataclass
@@ -35,11 +36,27 @@ class Tally:
     accepted: int = 0
     ids: set[bytes] = field(default_factory=set)
     delay: float = 0.0
+    awaited: int = 0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def reset(self, delay: float) -> None:
         """Forget all, and answer that late from now on."""
-        self.accepted, self.delay = 0, delay
+        self.accepted, self.delay, self.awaited = 0, delay, 0
         self.ids.clear()
+
+    def accept(self, message_id: bytes) -> None:
+        """Count a message, and tell who waits for so many."""
+        self.accepted += 1
+        self.ids.add(message_id)
+        if self.accepted == self.awaited:
+            self.arrived.set()
+
+    async def all_arrived(self, count: int) -> None:
+        """Return once so many were accepted."""
+        self.awaited = count
+        self.arrived = asyncio.Event()
+        if self.accepted < count:
+            await self.arrived.wait()
 
     def as_json(self) -> bytes:
         """Return the counts."""
@@ -73,15 +90,17 @@ class Conversation(asyncio.Protocol):
         if head.startswith(b"GET /tally"):
             told = self._tally.as_json()
             self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(told), told))
+        elif head.startswith(b"GET /arrived"):
+            waiting = asyncio.ensure_future(self._tally.all_arrived(_number(head, int)))
+            waiting.add_done_callback(lambda _: self._transport.write(ACCEPTED))
         elif head.startswith(b"POST /reset"):
-            self._tally.reset(float(head.split(b" ")[1].rpartition(b"=")[2]))
+            self._tally.reset(_number(head, float))
             self._transport.write(ACCEPTED)
         else:
             self._accept(head)
 
     def _accept(self, head: bytes) -> None:
-        self._tally.accepted += 1
-        self._tally.ids.add(header(head, b"webhook-id"))
+        self._tally.accept(header(head, b"webhook-id"))
         if self._tally.delay:
             asyncio.get_running_loop().call_later(self._tally.delay, self._transport.write, ACCEPTED)
         else:
@@ -109,6 +128,19 @@ class Receiver:
         """Return how many POSTs were accepted, and how many different ids they had."""
         told = json.loads(self._ask("GET", "/tally"))
         return told["accepted"], told["different"]
+
+    def wait_for(self, count: int, of: Child, seconds: float) -> None:
+        """Return once so many were accepted; asks seldom, for asking takes time from those who are measured.
+
+        Raises AssertionError if that takes too long, or `of` ends.
+        """
+        wait_until(lambda: self._arrived(count), seconds, f"{count} arrived", of)
+
+    def _arrived(self, count: int) -> bool:
+        with suppress(TimeoutError):
+            self._ask("GET", f"/arrived?count={count}")
+            return True
+        return False
 
     def check(self, count: int) -> None:
         """Raise AssertionError if anything is missing, or came twice."""
@@ -148,6 +180,11 @@ def open_receiver(servers: Servers, name: str = "receiver") -> Iterator[Receiver
         yield Receiver(child, int(said(child).rpartition("port ")[2]))
     finally:
         servers.stop(child)
+
+
+def _number(head: bytes, kind: type[Number]) -> Number:
+    """Return the number that a request line ends with."""
+    return kind(head.split(b" ")[1].rpartition(b"=")[2].decode())
 
 
 def header(head: bytes, name: bytes) -> bytes:
