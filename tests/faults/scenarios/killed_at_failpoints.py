@@ -13,15 +13,22 @@ RESCUER = (at.IN_RESCUE,)
 BATCH = 600
 """Notifications in a transaction: more than are rung for in one call."""
 
+TINY = 5
+"""Messages that a worker sends at once; it has twenty times as many in hand."""
+
 Ends = Sequence[tuple[str, int]]
 
 
 async def end_worker(stage: Stage, *, due: int, place: str, kills: int) -> None:
-    """End a worker at one place, each time after another number of messages."""
+    """End a worker at one place, each time after another number of messages.
+
+    There is more to do than all of them take in hand: if the last ones had to wait for what the first left
+    behind, they would end with the same messages, and a message that ends three workers is given up.
+    """
     await stage.fill(due)
     stage.start("scheduler")
     ends = [(place, stage.random.randint(1, 30)) for _ in range(kills)]
-    await live_and_die(stage, "worker", ends)
+    await live_and_die(stage, "worker", ends, concurrency=TINY)
 
 
 async def end_planner(stage: Stage, *, due: int, place: str, kills: int, batch: int) -> None:
@@ -56,16 +63,20 @@ async def end_everywhere(stage: Stage, *, due: int) -> None:
     )
 
 
-async def live_and_die(stage: Stage, role: str, ends: Ends, batch: int = BATCH) -> None:
+async def live_and_die(
+    stage: Stage, role: str, ends: Ends, batch: int = BATCH, concurrency: int = SMALL
+) -> None:
     """Let a role come to these ends, one after the other, and then live."""
     for end in ends:
-        await die(stage, role, end, batch)
+        await die(stage, role, end, batch, concurrency)
     stage.start(role, SWEEP_BATCH=batch)
 
 
-async def die(stage: Stage, role: str, end: tuple[str, int], batch: int = BATCH) -> None:
+async def die(
+    stage: Stage, role: str, end: tuple[str, int], batch: int = BATCH, concurrency: int = SMALL
+) -> None:
     """Start a process that ends itself, and wait for that."""
-    child = stage.start(role, at=end, SWEEP_BATCH=batch, WORKER_CONCURRENCY=SMALL)
+    child = stage.start(role, at=end, SWEEP_BATCH=batch, WORKER_CONCURRENCY=concurrency)
     await ended(child)
     assert child.exit_code() == -9, child.last_lines()
     stage.harmed()
@@ -80,7 +91,7 @@ def _each(kills: int) -> Iterator[Scenario]:
         full = {"due": due, "place": place, "kills": kills, "batch": batch}
         yield Scenario(f"{kills} kills of a scheduler, {place}", end_planner, full, None, seconds=0)
     for place in WORKER:
-        full = {"due": 1500, "place": place, "kills": kills}
+        full = {"due": 3000, "place": place, "kills": kills}
         yield Scenario(f"{kills} kills of a worker, {place}", end_worker, full, None)
     full = {"due": 2500, "kills": kills}
     yield Scenario(f"{kills} kills of a scheduler, {at.IN_RESCUE}", end_rescuer, full, None, seconds=0.5)
