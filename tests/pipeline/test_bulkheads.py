@@ -74,6 +74,24 @@ async def test_behind_one_that_is_busy_but_quick_everybody_waits() -> None:
     assert clock.now > 150
 
 
+async def test_who_would_be_rung_for_again_no_sooner_waits_for_a_receiver_that_takes_its_time() -> None:
+    clock = Hands()
+    bulkheads = Bulkheads(1, MANY, clock=clock)
+    late: list[asyncio.Task[None]] = []
+
+    async def bring() -> None:
+        async with bulkheads.place("a"):  # after three seconds of two each
+            late.extend(asyncio.create_task(visit(bulkheads, clock, seconds=0.5)) for _ in range(40))
+            await asyncio.sleep(0)
+
+    async with bulkheads.place("a"):
+        first = [asyncio.create_task(visit(bulkheads, clock, seconds=0.5)) for _ in range(6)]
+        last = asyncio.create_task(bring())
+        await asyncio.sleep(0)
+    await asyncio.gather(*first, last)
+    await asyncio.gather(*late)
+
+
 async def visit(bulkheads: Bulkheads, clock: Hands, seconds: float) -> None:
     async with bulkheads.place("a"):
         clock.now += seconds

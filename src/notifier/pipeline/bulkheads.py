@@ -20,9 +20,9 @@ from notifier.clock import monotonic
 WATCH = 2.0
 """Seconds after which it can be told how fast places come free."""
 
-PATIENCE = 3
-"""How many times as long anybody waits for a place, if they come free at all."""
-
+PATIENCE = 15
+"""How many times as long anybody waits for a place, if they come free at all: half a minute. Who goes away is
+rung for again no sooner, and the receiver would be idle meanwhile."""
 
 FEW = 20
 """A room's first few places: this part of the most that it may have."""
