@@ -108,3 +108,8 @@ def test_the_page_shows_a_figure_with_its_spread(tmp_path: Path) -> None:
     assert "old" not in page
     assert page.startswith("a\n")
     assert page.endswith("b\n")
+
+
+def test_every_aim_has_been_measured() -> None:
+    """That it holds is for the page to say; that it is there is for us."""
+    assert [name for name, _, _ in report.AIMS if name not in figures()] == []

@@ -4,6 +4,7 @@ Redis is a doorbell: a job says "look at this delivery" and nothing else, so eve
 doubled without harm. Payloads are msgpack, never pickle, which runs code for whoever can write to Redis.
 """
 
+import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -35,11 +36,14 @@ deserialize = msgpack.unpackb
 
 # What arq's own enqueue does, for many jobs in one call and without its optimistic locks.
 RING = """
+local new = {}
 for i = 4, #ARGV, 2 do
   if redis.call('SET', ARGV[1] .. ARGV[i], ARGV[i + 1], 'NX', 'PX', ARGV[3]) then
-    redis.call('ZADD', KEYS[1], ARGV[2], ARGV[i])
+    new[#new + 1] = ARGV[2]
+    new[#new + 1] = ARGV[i]
   end
 end
+if #new > 0 then redis.call('ZADD', KEYS[1], unpack(new)) end
 """
 # The jobs that no worker will pick up: not in the queue, or begun by a worker that may be dead.
 LOST = """
@@ -82,10 +86,15 @@ class Queue:
     async def ring(self, jobs: Sequence[Job]) -> None:
         """Enqueue `jobs`, 500 in one round trip. A job whose id is there already is left as it is."""
         now_ms = int(utc_now().timestamp() * 1000)
-        for chunk in _chunks(jobs):
-            pairs = [part for job in chunk for part in (job.id, job.payload(now_ms))]
-            await self._call(RING, job_key_prefix, now_ms, JOB_LIFETIME_MS, *pairs)
-            failpoints.reach(failpoints.MID_BATCH)
+        chunks = _chunks(jobs)
+        # Redis works on one while the next is written
+        while pair := list(islice(chunks, 2)):
+            await asyncio.gather(*(self._ring(chunk, now_ms) for chunk in pair))
+
+    async def _ring(self, jobs: Sequence[Job], now_ms: int) -> None:
+        pairs = [part for job in jobs for part in (job.id, job.payload(now_ms))]
+        await self._call(RING, job_key_prefix, now_ms, JOB_LIFETIME_MS, *pairs)
+        failpoints.reach(failpoints.MID_BATCH)
 
     async def lost(self, jobs: Sequence[Job]) -> list[Job]:
         """Return those of `jobs` that no living worker is about to pick up."""
