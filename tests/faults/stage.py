@@ -138,8 +138,11 @@ class Stage:
         await self._until(lambda: self.receiver.count() >= count, PROGRESS_SECONDS, f"{count} requests")
 
     async def at_work(self, child: Child) -> None:
-        """Return when a worker has logged what became of a message."""
-        await until(lambda: child.log.stat().st_size > child.log_start, PROGRESS_SECONDS, "a worker at work")
+        """Return when a worker has logged what became of a message, or the others have left it none."""
+        await self._until(lambda: self._is_at_work(child), PROGRESS_SECONDS, "a worker at work")
+
+    async def _is_at_work(self, child: Child) -> bool:
+        return child.log.stat().st_size > child.log_start or await self.all_ended()
 
     async def planned(self) -> None:
         """Return when all that is due stands in the ledger."""
