@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, Row, case, func, select, update
+from sqlalchemy import Row, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from notifier.clock import new_id
 from notifier.storage.engine import Session
-from notifier.storage.lookups import Lookup, keys
+from notifier.storage.lookups import Lookup
 from notifier.storage.paging import Page, fetch_page
 from notifier.storage.tables import api_keys, projects
 
@@ -64,20 +64,16 @@ KEY = (
 )
 
 
-WANTED = keys(key_hash=LargeBinary)
 FIND_KEY = Lookup(
-    WANTED,
+    api_keys,
+    ("key_hash",),
     select(
         api_keys.c.project_id,
         api_keys.c.name,
         api_keys.c.scopes,
         projects.c.clock_at,
         func.now().label("now"),
-    )
-    .select_from(WANTED)
-    .join(api_keys, api_keys.c.key_hash == WANTED.c.key_hash)
-    .join(projects, projects.c.id == api_keys.c.project_id)
-    .where(api_keys.c.revoked_at.is_(None)),
+    ).where(projects.c.id == api_keys.c.project_id, api_keys.c.revoked_at.is_(None)),
 )
 
 

@@ -10,7 +10,6 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
-    Uuid,
     bindparam,
     cast,
     delete,
@@ -24,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from notifier.storage.engine import Session
-from notifier.storage.lookups import Lookup, keys
+from notifier.storage.lookups import Lookup
 from notifier.storage.paging import Page, fetch_page
 from notifier.storage.tables import (
     clock_now,
@@ -91,17 +90,7 @@ def _exceptions_of_row() -> ColumnElement[Any]:
 # Made once: to make them anew for each request takes longer than to run them.
 SHOWN = (notifications, _destinations_of_row(), _exceptions_of_row())
 SELECT = select(*SHOWN).where(ALIVE, notifications.c.project_id == bindparam("of_project"))
-WANTED = keys(project_id=Uuid, id=Uuid)
-GET = Lookup(
-    WANTED,
-    select(*SHOWN)
-    .select_from(WANTED)
-    .join(
-        notifications,
-        (notifications.c.project_id == WANTED.c.project_id) & (notifications.c.id == WANTED.c.id),
-    )
-    .where(ALIVE),
-)
+GET = Lookup(notifications, ("project_id", "id"), select(*SHOWN).where(ALIVE))
 GET_BY_EXTERNAL_ID = SELECT.where(notifications.c.external_id == bindparam("wanted"))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Row, Text, Uuid, bindparam, insert, or_, sele
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from notifier.storage.engine import Session
-from notifier.storage.lookups import Lookup, keys
+from notifier.storage.lookups import Lookup
 from notifier.storage.tables import clock_now, destinations
 
 LOCKS = 128
@@ -33,28 +33,9 @@ FIND = (
     .with_for_update(read=True)
 )
 
-WANTED = keys(project_id=Uuid, id=Uuid)
-BY_ID = Lookup(
-    WANTED,
-    select(*SHOWN)
-    .select_from(WANTED)
-    .join(
-        destinations, (destinations.c.project_id == WANTED.c.project_id) & (destinations.c.id == WANTED.c.id)
-    )
-    .where(destinations.c.deleted_at.is_(None)),
-)
-HELD = keys(project_id=Uuid, fingerprint=Text)
-BY_FINGERPRINT = Lookup(
-    HELD,
-    select(*SHOWN)
-    .select_from(HELD)
-    .join(
-        destinations,
-        (destinations.c.project_id == HELD.c.project_id) & (destinations.c.fingerprint == HELD.c.fingerprint),
-    )
-    .where(destinations.c.deleted_at.is_(None))
-    .order_by(destinations.c.id),
-)
+THERE = select(*SHOWN).where(destinations.c.deleted_at.is_(None)).order_by(destinations.c.id)
+BY_ID = Lookup(destinations, ("project_id", "id"), THERE)
+BY_FINGERPRINT = Lookup(destinations, ("project_id", "fingerprint"), THERE)
 
 # The subquery puts them in order before the first lock is waited for.
 LOCK = text(
