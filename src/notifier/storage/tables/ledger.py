@@ -1,7 +1,8 @@
 """The ledger: deliveries and their attempts; and who is alive.
 
 No index names what a claim changes (`status`, the lease): so the new row stays in its page, half of which the
-migrations leave free for that, and none of the indexes is written (docs/decisions/0005-ledger-at-size.md).
+migrations leave free for that, and none of the indexes is written
+(docs/decisions/0007-claims-touch-no-index.md).
 """
 
 from sqlalchemy import (
