@@ -23,8 +23,6 @@ from benchmarks.servers import AS_SHIPPED, Servers, open_servers, said, wait_unt
 from notifier.embedded.child import Child
 
 PATIENCE = 180.0
-LOOKS = 0.002
-"""Seconds between two looks at the counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +119,9 @@ class Queues:
         return count / float(said(child).split("took")[1])
 
     def _watch(self, count: int, worker: Child) -> float:
-        """Return the seconds from the last look that saw no job done to the end of the last one."""
-        began = time.monotonic()
-        deadline = began + PATIENCE
-        while (done := counter.total(self._counts)) < count:
-            now = time.monotonic()
-            began = began if done else now
-            if now > deadline or worker.exit_code() is not None:
-                raise AssertionError(f"{worker.name}: {done} of {count} done; {worker.last_lines(20)}")
-            time.sleep(LOOKS)
-        return time.monotonic() - began
+        """Return the seconds from the first job to the last one, as the workers saw them."""
+        wait_until(lambda: counter.ran(self._counts)[0] >= count, PATIENCE, "all jobs", worker)
+        return counter.ran(self._counts)[1]
 
     def _start(self, library: Library, name: str, argv: list[str]) -> Child:
         if library.in_ours:
