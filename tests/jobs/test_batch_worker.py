@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -138,3 +139,23 @@ async def test_a_job_that_makes_no_sense_is_dropped_and_ends_nobody_else(crew: C
     await worker.close()
     await queue.aclose()
     assert (crew.done, await crew.keys()) == (Counter(rung), [])
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_a_job_that_runs_for_too_long_is_ended_and_its_place_is_free_again(crew: Crew) -> None:
+    rung = await crew.ring(20)
+    worker = crew.worker(BatchWorker, max_jobs=1, job_timeout=0.1)
+    stuck: list[str] = []
+    function = worker.functions[jobs.DELIVER]
+
+    async def hang_first(ctx: dict[str, Any], project_id: str, delivery_id: str) -> None:
+        if not stuck:
+            stuck.append(delivery_id)
+            await asyncio.Event().wait()
+        await function.coroutine(ctx, project_id, delivery_id)
+
+    worker.functions[jobs.DELIVER] = replace(function, coroutine=hang_first)
+    async with asyncio.timeout(20):
+        await worker.main()
+    await worker.close()
+    assert crew.done == Counter(set(rung) - set(stuck))

@@ -9,6 +9,7 @@ when they end. arq's own worker can share the queue: what it has marked is left 
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
+from itertools import takewhile
 from typing import Any, cast
 
 import structlog
@@ -18,7 +19,7 @@ from arq.utils import poll, timestamp_ms
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
-from notifier.deadlines import Deadlines
+from notifier.clock import monotonic
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +68,7 @@ class BatchWorker(Worker):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what arq's worker takes."""
         super().__init__(*args, **options)
-        self._deadlines = Deadlines()
+        self._began: dict[str, float] = {}
 
     async def main(self) -> None:
         """Start up, then take jobs.
@@ -84,7 +85,7 @@ class BatchWorker(Worker):
                 return
 
     async def _poll_iteration(self) -> None:
-        """Fill the free places with jobs, then see to the cron."""
+        """Fill the free places with jobs, then see to those that do not end, and to the cron."""
         free = self.max_jobs - len(self.tasks)
         if self.allow_pick_jobs and free > 0:
             taken = await self._take(min(free, MOST))
@@ -92,6 +93,7 @@ class BatchWorker(Worker):
                 self._start(job_id, payload)
             if not taken:
                 await asyncio.sleep(IDLE_SECONDS)
+        self._end_overdue()
         await self.heart_beat()
 
     async def _take(self, most: int) -> list[tuple[str, bytes]]:
@@ -111,15 +113,25 @@ class BatchWorker(Worker):
 
     def _start(self, job_id: str, payload: bytes) -> None:
         task = self.tasks[job_id] = self.loop.create_task(self._run(job_id, payload))
-        task.add_done_callback(lambda _: self.tasks.pop(job_id, None))
+        self._began[job_id] = monotonic()
+        task.add_done_callback(lambda _: self._forget(job_id))
+
+    def _forget(self, job_id: str) -> None:
+        self.tasks.pop(job_id, None)
+        self._began.pop(job_id, None)
+
+    def _end_overdue(self) -> None:
+        """Cancel jobs that run for too long. They are in the order in which they began."""
+        latest = monotonic() - self.job_timeout_s
+        for job_id in list(takewhile(lambda job_id: self._began[job_id] < latest, self._began)):
+            del self._began[job_id]
+            self.tasks[job_id].cancel()
 
     async def _run(self, job_id: str, payload: bytes) -> None:
         """Run one job. It has left the queue already, so there is nothing to tell Redis."""
         try:
             name, args, kwargs, *_ = deserialize_job_raw(payload, deserializer=self.job_deserializer)
-            function = self.functions[name]
-            with self._deadlines.within(function.timeout_s or self.job_timeout_s):
-                await function.coroutine(self.ctx, *args, **kwargs)
+            await self.functions[name].coroutine(self.ctx, *args, **kwargs)
             self.jobs_complete += 1
         except asyncio.CancelledError:
             log.warning("job.interrupted", job_id=job_id)

@@ -6,13 +6,13 @@ The promises stay per delivery: each has its own lease and fence, and each waits
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
-from notifier.clock import monotonic
+from notifier.clock import monotonic, new_id
 from notifier.domain.delivery import Reason, Status
 from notifier.gathering import Gatherer
 from notifier.storage import claims, outcomes
@@ -46,7 +46,7 @@ class Bookkeeping:
 
         None if it is not due, expired, taken, or has ended.
         """
-        wanted = Wanted(project_id, delivery_id, uuid4())
+        wanted = Wanted(project_id, delivery_id, new_id())
         return await _insist(lambda: self._claims(wanted), delivery_id)
 
     async def record(self, finished: Finished) -> bool:
