@@ -8,6 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import func, update
 
+from notifier.storage import decisions
 from notifier.storage.engine import Database
 from notifier.storage.tables import deliveries, destinations
 from tests.api.conftest import Create
@@ -115,3 +116,21 @@ async def test_a_wrong_decision_is_refused_by_its_place(
 ) -> None:
     answer = await client.post(AT, json=body)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
+@pytest.mark.parametrize(
+    ("action", "status"), [("release", ("pending", None)), ("skip", ("skipped", "overdue"))]
+)
+async def test_many_are_decided_batch_by_batch(
+    client: httpx.AsyncClient,
+    database: Database,
+    create: Create,
+    monkeypatch: pytest.MonkeyPatch,
+    action: str,
+    status: tuple[str, str | None],
+) -> None:
+    monkeypatch.setattr(decisions, "BATCH", 2)
+    made = await create()
+    sent = [one for _ in range(5) for one in await hold(client, database, made)]
+    assert (await client.post(AT, json={"action": action})).json() == {"count": 5}
+    assert await statuses(client, sent) == [status] * 5

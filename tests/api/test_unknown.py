@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from notifier.clock import new_id
 from notifier.domain.delivery import Status
+from notifier.storage import decisions
 from notifier.storage.engine import Database
 from notifier.storage.tables import deliveries
 from tests.api.conftest import Create
@@ -141,3 +142,13 @@ async def test_a_wrong_decision_is_refused_by_its_place(
     answer = await client.post(AT, json=body)
     assert answer.status_code == 422
     assert pointer in {one["pointer"] for one in answer.json()["errors"]}
+
+
+async def test_many_are_decided_batch_by_batch(
+    client: httpx.AsyncClient, database: Database, create: Create, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decisions, "BATCH", 2)
+    made = await create()
+    rows = [await leave_unknown(client, database, made) for _ in range(5)]
+    assert (await client.post(AT, json={"as": "retry"})).json() == {"count": 5}
+    assert {(await get(client, row))["status"] for row in rows} == {"retrying"}

@@ -10,7 +10,7 @@ from notifier.domain.delivery import Decision, Status
 from notifier.domain.errors import Conflict, NotFound
 from notifier.jobs import Job
 from notifier.services.context import Context, parse_id
-from notifier.storage import deliveries
+from notifier.storage import decisions, deliveries
 from notifier.storage.paging import Page
 from notifier.storage.tables import LIVE
 
@@ -42,7 +42,7 @@ async def resolve(ctx: Context, delivery_id: str, decision: Decision) -> Row[Any
 
 async def decide_unknown(ctx: Context, decision: Decision, *, filters: Mapping[str, Any]) -> int:
     """Settle what is `unknown`, or send it again; return how many deliveries that were."""
-    rows = await deliveries.decide_unknown(ctx.session, ctx.project_id, decision, filters=filters)
+    rows = await decisions.decide_unknown(ctx.session, ctx.project_id, decision, filters=filters)
     jobs = [Job(ctx.project_id, row.id, row.enqueue_seq) for row in rows]
     if decision is Decision.RETRY and ctx.session.clock.id == LIVE:
         ctx.session.after_commit(lambda: ctx.queue.ring(jobs))
@@ -51,7 +51,7 @@ async def decide_unknown(ctx: Context, decision: Decision, *, filters: Mapping[s
 
 async def decide_held(ctx: Context, *, release: bool, filters: Mapping[str, Any]) -> int:
     """Release or skip what is held; return how many deliveries that were."""
-    return await deliveries.decide_held(ctx.session, ctx.project_id, release=release, filters=filters)
+    return await decisions.decide_held(ctx.session, ctx.project_id, release=release, filters=filters)
 
 
 async def page(ctx: Context, *, filters: Mapping[str, Any], after: UUID | None, limit: int) -> Page:

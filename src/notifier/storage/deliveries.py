@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, case, exists, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, case, func, insert, select, true, update
 
-from notifier.domain.delivery import CLAIMABLE, Decision, Reason, Status
+from notifier.domain.delivery import CLAIMABLE, Reason, Status
 from notifier.storage.engine import Session
 from notifier.storage.paging import Page, fetch_page
 from notifier.storage.tables import (
@@ -16,27 +16,7 @@ from notifier.storage.tables import (
     destinations,
     notification_exceptions,
     notification_revisions,
-    notifications,
 )
-
-DECIDED: Mapping[Decision, Mapping[str, Any]] = {
-    Decision.DELIVERED: {
-        "status": Status.DELIVERED,
-        "reason": Reason.DECIDED,
-        "finished_at": clock_now(),
-    },
-    Decision.FAILED: {"status": Status.FAILED, "reason": Reason.DECIDED, "finished_at": clock_now()},
-    Decision.RETRY: {
-        "status": Status.RETRYING,
-        "next_attempt_at": clock_now(),
-        "enqueued_at": clock_now(),
-        "enqueue_seq": deliveries.c.enqueue_seq + 1,
-        "start_by": None,
-        "expires_at": None,
-        "unknown_streak": 0,
-    },
-}
-"""What a decision about an `unknown` delivery writes."""
 
 LATE_BY = func.extract("epoch", deliveries.c.first_attempt_at - deliveries.c.scheduled_for)
 NEXT_ATTEMPT_AT = case((deliveries.c.status != Status.SENDING, deliveries.c.next_attempt_at))
@@ -160,7 +140,7 @@ def conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
         "replay_of": lambda v: deliveries.c.replay_of == v,
         "notification_id": lambda v: deliveries.c.notification_id == v,
         "destination_id": lambda v: deliveries.c.destination_id == v,
-        "status": _has_status,
+        "status": has_status,
         "reason": lambda v: deliveries.c.reason == v,
         "since": lambda v: deliveries.c.scheduled_for >= v,
         "until": lambda v: deliveries.c.scheduled_for <= v,
@@ -168,58 +148,10 @@ def conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
     return [makers[name](value) for name, value in filters.items() if value is not None]
 
 
-def _has_status(status: Status) -> ColumnElement[bool]:
+def has_status(status: Status) -> ColumnElement[bool]:
     """Return what finds a status, by its index if there is one."""
     column = deliveries.c.open_end if status in OPEN_ENDS else deliveries.c.status
     return column == status
-
-
-async def decide_held(
-    session: Session, project_id: UUID, *, release: bool, filters: Mapping[str, Any]
-) -> int:
-    """Send what is held, unless its destination is still blocked, or skip it; return how many."""
-    any_time = {"start_by": None, "expires_at": None}
-    released = {"status": Status.PENDING, "reason": None, "next_attempt_at": clock_now(), **any_time}
-    reason = func.coalesce(deliveries.c.reason, Reason.DECIDED)
-    skipped = {"status": Status.SKIPPED, "reason": reason, "finished_at": clock_now()}
-    statement = (
-        update(deliveries)
-        .where(deliveries.c.project_id == project_id, _has_status(Status.HELD), *conditions(filters))
-        .values(**(released if release else skipped))
-    )
-    if release:
-        statement = statement.where(
-            destinations.c.project_id == deliveries.c.project_id,
-            destinations.c.id == deliveries.c.destination_id,
-            destinations.c.blocked_at.is_(None),
-        )
-    return (await session.execute(statement)).rowcount
-
-
-async def decide_unknown(
-    session: Session, project_id: UUID, decision: Decision, *, filters: Mapping[str, Any]
-) -> Sequence[Row[Any]]:
-    """Write what a person makes of `unknown` deliveries; return the ids and ring numbers of these.
-
-    What goes to something deleted cannot be sent again and stays. Slots may have begun since: none ends it.
-    """
-    statement = (
-        update(deliveries)
-        .where(deliveries.c.project_id == project_id, _has_status(Status.UNKNOWN))
-        .where(*conditions(filters))
-        .values(**DECIDED[decision])
-        .returning(deliveries.c.id, deliveries.c.enqueue_seq)
-    )
-    if decision is Decision.RETRY:
-        statement = statement.where(_both_ends_exist())
-    return (await session.execute(statement)).all()
-
-
-def _both_ends_exist() -> ColumnElement[bool]:
-    d, n, t = deliveries.c, notifications.c, destinations.c
-    deleted = (n.project_id == d.project_id) & (n.id == d.notification_id) & n.deleted_at.is_not(None)
-    target = (t.project_id == d.project_id) & (t.id == d.destination_id) & t.deleted_at.is_(None)
-    return ~exists().where(deleted) & exists().where(target)
 
 
 async def cancel_unstarted(session: Session, project_id: UUID, notification_id: UUID, reason: Reason) -> None:
@@ -227,7 +159,7 @@ async def cancel_unstarted(session: Session, project_id: UUID, notification_id: 
     canceled = {"status": Status.CANCELED, "reason": reason, "finished_at": clock_now()}
     waits = deliveries.c.next_attempt_at.is_not(None) & deliveries.c.status.in_(CLAIMABLE)
     # two statements, for each has an index of its own
-    for which in (waits, _has_status(Status.HELD)):
+    for which in (waits, has_status(Status.HELD)):
         statement = (
             update(deliveries)
             .where(
