@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import json
 import shutil
+import socket
 import tempfile
 import threading
 import time
@@ -31,6 +32,12 @@ REDIS_DATABASES = 64
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=400")
 START_SECONDS = 60.0
 T = TypeVar("T")
+
+
+def free_port() -> int:
+    """Return a port of this machine at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 45.0, what: str = "") -> None:

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.house import House, open_house
 from tests.processes import Roles, open_roles, until
+from tests.servers import free_port
 
 
 @pytest.fixture
@@ -26,13 +27,6 @@ def roles(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[Roles]:
     """Yield the service's processes on the same servers."""
     with open_roles(tmp_path / "roles", database_url, redis_url) as opened:
         yield opened
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def scrape(port: int) -> dict[tuple[str, ...], float]:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +17,7 @@ from notifier.embedded.child import Child
 from notifier.worker import make_scheduler, make_worker
 from tests.house import House, bulk_due, open_house, settings
 from tests.processes import LOOPBACK, OwnValkey, Roles, open_roles, own_valkey, slow_receiver, until
+from tests.servers import free_port
 
 STOP_SECONDS = 30
 
@@ -219,12 +219,6 @@ async def test_processes_that_start_without_redis_plan_at_once_and_send_as_soon_
         for role, child in (("worker", worker), ("scheduler", scheduler)):
             await until(lambda role=role: health_key_exists(house, role))  # type: ignore[misc]
             assert await stop(child) == 0, child.last_lines()
-
-
-def free_port() -> int:
-    """Return a port of this machine at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 async def all_live_and_planned(house: House) -> bool:

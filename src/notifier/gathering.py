@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+AT_ONCE = 2
+"""Batches in work at the same time."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -24,7 +27,7 @@ class Gatherer(Generic[Item, Result]):
         *,
         window: float,
         most: int,
-        at_once: int = 2,
+        at_once: int = AT_ONCE,
     ) -> None:
         self._work = work
         self._window = window

@@ -225,6 +225,7 @@ async def beat(ctx: dict[str, Any]) -> None:
 
 async def start_working(ctx: dict[str, Any]) -> None:
     """Get ready to send, and have this worker say that it lives."""
+    await _patiently(ctx["deliverer"].books.get_ready)
     allow_files(ctx["runtime"].settings.worker_jobs + OTHER_FILES)
     ctx["name"] = f"{audit.WORKER}{new_id()}"
     ctx["loops"] = [asyncio.create_task(_every(WORKER_BEAT_EVERY, beat, ctx))]

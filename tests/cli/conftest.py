@@ -8,9 +8,8 @@ import pytest
 
 from tests import servers
 from tests.cli.importer import LIST, client
-from tests.cli.test_up import free_port
 from tests.processes import open_roles
-from tests.servers import wait_until
+from tests.servers import free_port, wait_until
 
 
 @pytest.fixture(scope="session")

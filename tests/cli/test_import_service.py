@@ -9,9 +9,10 @@ from notifier.cli import client as client_of_commands
 from notifier.embedded import running
 from notifier.embedded.folder import DataFolder
 from tests.cli.importer import ROW, run, stored, write
-from tests.cli.test_up import data_dir, free_port  # noqa: F401 - a fixture
+from tests.cli.test_up import data_dir  # noqa: F401 - a fixture
 from tests.cli.troubled import troubled
 from tests.processes import API_KEY
+from tests.servers import free_port
 
 
 async def test_a_busy_service_is_asked_again_after_the_time_that_it_names(clean: str, tmp_path: Path) -> None:

@@ -18,14 +18,9 @@ import pytest
 
 from notifier.embedded import sockets
 from notifier.embedded.processes import end_all, is_held
-from tests.servers import wait_until
+from tests.servers import free_port, wait_until
 
 CHILDREN = ("postgres", "valkey", "api", "scheduler", "worker")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 class Up:

@@ -1,6 +1,5 @@
 """A notification made over HTTP becomes due and is really sent, once, by the service's real processes."""
 
-import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,11 +8,7 @@ from standardwebhooks import Webhook
 
 from tests.processes import API_KEY, Roles, until
 from tests.receivers import HttpReceiver, SmtpReceiver, http_receiver, smtp_receiver
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+from tests.servers import free_port
 
 
 class Api:

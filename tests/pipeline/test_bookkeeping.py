@@ -2,6 +2,9 @@
 
 import asyncio
 
+from sqlalchemy import event
+
+from notifier.clock import new_id
 from notifier.domain.delivery import Outcome, Reason
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.deliverer import Deliverer, Limits
@@ -17,6 +20,16 @@ async def send_together(house: House) -> None:
     deliverer = Deliverer(books, parts.channels, parts.cipher, parts.waits, Limits(75, 30, 0.1))
     waiting = await house.deliveries()
     await asyncio.gather(*(deliverer.deliver(row.project_id, row.id) for row in waiting))
+
+
+async def test_a_worker_that_got_ready_opens_no_connection_for_its_first_claims(house: House) -> None:
+    books = Bookkeeping(house.database, lease=75, window=0)
+    await books.get_ready()
+    opened: list[object] = []
+    event.listen(house.database.engine.sync_engine, "connect", lambda *one: opened.append(one))
+    claimed = await asyncio.gather(*(books.claim(new_id(), new_id()) for _ in range(5)))
+    assert [claim for _, claim in claimed] == [None] * 5
+    assert opened == []
 
 
 async def test_an_outcome_that_cannot_be_written_costs_no_other_one(house: House) -> None:

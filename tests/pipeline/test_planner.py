@@ -246,6 +246,25 @@ async def test_a_ring_follows_the_commit(house: House) -> None:
     assert witness.seen == [True] * 5
 
 
+class Counting(jobs.Queue):
+    """A queue that notes for how many deliveries it was rung at a time."""
+
+    def __init__(self, queue: jobs.Queue) -> None:
+        super().__init__(queue.redis, queue.name)
+        self.rung: list[int] = []
+
+    async def ring(self, jobs: Sequence[Job]) -> None:
+        self.rung.append(len(jobs))
+        await super().ring(jobs)
+
+
+async def test_the_first_deliveries_of_a_large_sweep_need_not_wait_for_a_large_batch(house: House) -> None:
+    await bulk_due(house, planner.FIRST_BATCH + 350)
+    queue = Counting(house.queue)
+    await planner.sweep(house.database, queue, batch=200)
+    assert queue.rung == [planner.FIRST_BATCH, 200, 150]
+
+
 async def test_without_redis_the_slots_are_planned_and_rung_for_later(house: House) -> None:
     await bulk_due(house, 3)
     nobody = jobs.connect("redis://127.0.0.1:1/0")

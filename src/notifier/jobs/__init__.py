@@ -85,16 +85,16 @@ class Queue:
 
     async def ring(self, jobs: Sequence[Job]) -> None:
         """Enqueue `jobs`, 500 in one round trip. A job whose id is there already is left as it is."""
-        now_ms = int(utc_now().timestamp() * 1000)
         chunks = _chunks(jobs)
-        # Redis works on one while the next is written
-        while pair := list(islice(chunks, 2)):
-            await asyncio.gather(*(self._ring(chunk, now_ms) for chunk in pair))
+        # two at a time: Redis works on one while the next is written
+        await asyncio.gather(self._ring(chunks), self._ring(chunks))
 
-    async def _ring(self, jobs: Sequence[Job], now_ms: int) -> None:
-        pairs = [part for job in jobs for part in (job.id, job.payload(now_ms))]
-        await self._call(RING, job_key_prefix, now_ms, JOB_LIFETIME_MS, *pairs)
-        failpoints.reach(failpoints.MID_BATCH)
+    async def _ring(self, chunks: Iterator[Sequence[Job]]) -> None:
+        now_ms = int(utc_now().timestamp() * 1000)
+        for jobs in chunks:
+            pairs = [part for job in jobs for part in (job.id, job.payload(now_ms))]
+            await self._call(RING, job_key_prefix, now_ms, JOB_LIFETIME_MS, *pairs)
+            failpoints.reach(failpoints.MID_BATCH)
 
     async def lost(self, jobs: Sequence[Job]) -> list[Job]:
         """Return those of `jobs` that no living worker is about to pick up."""

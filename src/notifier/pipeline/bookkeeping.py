@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from notifier.clock import monotonic, new_id
 from notifier.domain.delivery import Reason, Status
-from notifier.gathering import Gatherer
+from notifier.gathering import AT_ONCE, Gatherer
 from notifier.storage import claims, outcomes
 from notifier.storage.claims import Wanted
 from notifier.storage.engine import Database
@@ -40,6 +40,15 @@ class Bookkeeping:
         self._lease = lease
         self._claims: Gatherer[Wanted, Row[Any] | None] = Gatherer(self._claim, window=window, most=MOST)
         self._outcomes: Gatherer[Finished, bool] = Gatherer(self._record, window=window, most=MOST)
+
+    async def get_ready(self) -> None:
+        """Open connections and have the statements planned, so that the first deliveries need not wait."""
+        await asyncio.gather(*(self._rehearse() for _ in range(2 * AT_ONCE)))
+
+    async def _rehearse(self) -> None:
+        async with self._database.statement() as session:
+            await claims.claim(session, [], self._lease)
+            await outcomes.finish(session, [])
 
     async def claim(self, project_id: UUID, delivery_id: UUID) -> tuple[float, Row[Any] | None]:
         """Take the delivery for one attempt; return when that was begun (monotonic seconds), and the claim.

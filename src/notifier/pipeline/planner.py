@@ -19,6 +19,9 @@ log = structlog.get_logger(__name__)
 
 SCHEDULER = "scheduler"
 FIRST_RING = 1
+FIRST_BATCH = 100
+"""Notifications in the first transaction of a sweep: the workers need not wait for a large one."""
+
 MOST_DELIVERIES = 20_000
 """Rows for the ledger in one transaction, give or take those of one notification."""
 
@@ -38,11 +41,11 @@ async def sweep(
     after each transaction: a long sweep is no hang.
     """
     await resumer.resume_due(database)
-    planned = 0
+    planned, size = 0, min(batch, FIRST_BATCH)
     while True:
         async with database.transaction() as session:
-            taken, more = await _plan_batch(session, queue, batch, hold_before)
-        planned += taken
+            taken, more = await _plan_batch(session, queue, size, hold_before)
+        planned, size = planned + taken, batch
         after_batch()
         if not more:
             return planned
