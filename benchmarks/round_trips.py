@@ -125,10 +125,11 @@ async def _serve(server: str, place: Path) -> None:
         turns.at.clear()
         writer.close()
 
-    await asyncio.start_unix_server(dump, place / "control")
+    # kept: a server that nobody refers to is collected, and refuses whoever asks
+    control = await asyncio.start_unix_server(dump, place / "control")
     listening = await loop.create_unix_server(lambda: Client(turns, server), str(place / "socket"))
     print("ready", flush=True)
-    await listening.serve_forever()
+    await asyncio.gather(control.serve_forever(), listening.serve_forever())
 
 
 if __name__ == "__main__":
