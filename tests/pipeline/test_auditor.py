@@ -62,7 +62,7 @@ async def planned_twice(house: House) -> None:
     await deliver_some(house, 2)
     await house.sql("DROP INDEX uq_deliveries_slot")
     await house.sql("CREATE TABLE second AS SELECT * FROM deliveries LIMIT 1")
-    await house.sql("UPDATE second SET id = gen_random_uuid(), status = 'canceled'")
+    await house.sql("UPDATE second SET id = uuidv7(), status = 'canceled'")
     await house.sql("ALTER TABLE second DROP COLUMN open_end")  # the last one; it is generated
     await house.sql("INSERT INTO deliveries SELECT * FROM second")
 
