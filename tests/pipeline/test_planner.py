@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,13 +10,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
-from notifier import jobs
 from notifier.domain import schedule
 from notifier.jobs import Job
 from notifier.pipeline import planner, plans
 from notifier.services import notifications, pausing
 from notifier.storage import planning
-from notifier.storage.engine import Database
 from tests.house import PROJECT, House, bulk_due, hours, rows_of
 
 DAILY_GRID = {"kind": "interval", "every": "daily", "anchor": "grid"}
@@ -221,59 +218,6 @@ async def test_deliveries_to_a_blocked_destination_are_held_and_not_rung_for(hou
     assert set(rows) == {"pending", "held"}
     assert await house.rung() == [Job(PROJECT, rows["pending"].id, 1).id]
     assert rows["held"].next_attempt_at is None
-
-
-class Witness(jobs.Queue):
-    """A queue that looks, over a connection of its own, whether the rows that it rings for are there."""
-
-    def __init__(self, queue: jobs.Queue, database: Database) -> None:
-        super().__init__(queue.redis, queue.name)
-        self.database = database
-        self.seen: list[bool] = []
-
-    async def ring(self, jobs: Sequence[Job]) -> None:
-        async with self.database.transaction() as session:
-            for job in jobs:
-                found = await rows_of(session, "SELECT 1 FROM deliveries WHERE id = :id", id=job.delivery_id)
-                self.seen.append(bool(found))
-        await super().ring(jobs)
-
-
-async def test_a_ring_follows_the_commit(house: House) -> None:
-    await bulk_due(house, 5)
-    witness = Witness(house.queue, house.database)
-    await planner.sweep(house.database, witness, batch=2)
-    assert witness.seen == [True] * 5
-
-
-class Counting(jobs.Queue):
-    """A queue that notes for how many deliveries it was rung at a time."""
-
-    def __init__(self, queue: jobs.Queue) -> None:
-        super().__init__(queue.redis, queue.name)
-        self.rung: list[int] = []
-
-    async def ring(self, jobs: Sequence[Job]) -> None:
-        self.rung.append(len(jobs))
-        await super().ring(jobs)
-
-
-async def test_the_first_deliveries_of_a_large_sweep_need_not_wait_for_a_large_batch(house: House) -> None:
-    await bulk_due(house, planner.FIRST_BATCH + 350)
-    queue = Counting(house.queue)
-    await planner.sweep(house.database, queue, batch=200)
-    assert queue.rung == [planner.FIRST_BATCH, 200, 150]
-
-
-async def test_without_redis_the_slots_are_planned_and_rung_for_later(house: House) -> None:
-    await bulk_due(house, 3)
-    nobody = jobs.connect("redis://127.0.0.1:1/0")
-    assert await planner.sweep(house.database, nobody, batch=10) == 3
-    await nobody.aclose()
-    assert await house.rung() == []
-    await house.sql("UPDATE deliveries SET enqueued_at = enqueued_at - interval '31 seconds'")
-    assert (await house.rescue()).rung == 3
-    assert len(await house.rung()) == 3
 
 
 async def test_the_destinations_are_those_of_the_revision_that_is_planned(house: House) -> None:

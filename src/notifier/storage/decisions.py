@@ -10,9 +10,7 @@ from notifier.domain.delivery import Decision, Reason, Status
 from notifier.storage.deliveries import conditions, has_status
 from notifier.storage.engine import Session
 from notifier.storage.tables import clock_now, deliveries, destinations, notifications
-
-BATCH = 10_000
-"""Deliveries changed by one statement: half a million by one would take longer than it may."""
+from notifier.storage.waiting import BATCH
 
 ANY_TIME: Mapping[str, Any] = {"start_by": None, "expires_at": None}
 """Slots may have begun since: none ends what is sent now."""

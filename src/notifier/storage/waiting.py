@@ -14,7 +14,7 @@ from notifier.storage.engine import Session
 
 MOST_LOOKED_AT = 20_000
 BATCH = 10_000
-"""Held deliveries changed by one statement: half a million by one would take longer than it may."""
+"""Deliveries changed by one statement: half a million by one would take longer than it may."""
 
 
 def _waiting(changes: str) -> TextClause:
