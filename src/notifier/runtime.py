@@ -19,7 +19,7 @@ from notifier.storage.encryption import Cipher
 from notifier.storage.engine import Database
 
 GATHER_SECONDS = 0.004
-"""How long claims and outcomes wait for company."""
+"""How long outcomes wait for company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,14 @@ class Runtime:
         chosen = self.settings
         waits = tuple(timedelta(seconds=wait) for wait in chosen.retry_schedule)
         limits = Limits(chosen.lease_seconds, chosen.longest_send, chosen.longest_recording)
-        books = Bookkeeping(self.database, lease=chosen.lease_seconds, window=GATHER_SECONDS)
+        books = Bookkeeping(self.database, lease=chosen.lease_seconds)
         return Deliverer(
             books,
             self.channels,
             self.cipher,
             waits,
             limits,
+            GATHER_SECONDS,
             projects=Bulkheads(chosen.project_concurrency, chosen.worker_places),
             receivers=Bulkheads(chosen.worker_concurrency, chosen.worker_places),
         )

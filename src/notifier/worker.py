@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 import structlog
@@ -20,11 +20,15 @@ from notifier.jobs import condition
 from notifier.jobs.batch_worker import BatchWorker
 from notifier.observability import logs, metrics
 from notifier.pipeline import auditor, health, holder, planner, rescuer, retention, retimer
+from notifier.pipeline.deliverer import Deliverer
 from notifier.pipeline.watchdog import Pulse, start_watchdog
 from notifier.runtime import Runtime, open_runtime
 from notifier.settings import Settings
 from notifier.storage import audit, planning
 from notifier.storage.migrations import check_schema
+
+if TYPE_CHECKING:
+    from arq.typing import WorkerCoroutine
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +73,7 @@ def make_worker(settings: Settings) -> Worker:
     """Return the arq worker that sends deliveries."""
     return _arq(
         settings,
-        functions=[func(deliver, name=jobs.DELIVER)],
+        functions=[replace(func(deliver, name=jobs.DELIVER), coroutine=cast("WorkerCoroutine", begin))],
         queue_name=jobs.DELIVERY_QUEUE,
         on_startup=_opener(settings, start_working),
         max_jobs=settings.worker_jobs,
@@ -168,10 +172,16 @@ async def _say_farewell(ctx: dict[str, Any]) -> None:
         log.warning("farewell.failed", error=repr(error))
 
 
+def begin(ctx: dict[str, Any], project_id: str, delivery_id: str) -> asyncio.Future[None]:
+    """Begin to look at one delivery; the future is done when it is over."""
+    deliverer: Deliverer = ctx["deliverer"]
+    return deliverer.begin(_project(project_id), UUID(delivery_id))
+
+
 async def deliver(ctx: dict[str, Any], project_id: str, delivery_id: str) -> None:
-    """Look at one delivery. Catches everything: the row, not arq, says whether to try again."""
+    """Do the same in a worker of arq's own. Catches everything: the row says whether to try again."""
     try:
-        await ctx["deliverer"].deliver(_project(project_id), UUID(delivery_id))
+        await begin(ctx, project_id, delivery_id)
     except Exception as error:
         log.exception("job.failed", delivery_id=delivery_id, error=repr(error))
 

@@ -6,8 +6,10 @@ from sqlalchemy import event
 
 from notifier.clock import new_id
 from notifier.domain.delivery import Outcome, Reason
+from notifier.gathering import AT_ONCE
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.deliverer import Deliverer, Limits
+from notifier.storage.claims import Wanted
 from tests.house import House
 
 TOO_LARGE_TO_BE_STORED = 2**40
@@ -16,19 +18,20 @@ TOO_LARGE_TO_BE_STORED = 2**40
 async def send_together(house: House) -> None:
     """Send all that waits, in one batch, and record for a moment only."""
     parts = house.deliverer
-    books = Bookkeeping(house.database, lease=75, window=0.05)
-    deliverer = Deliverer(books, parts.channels, parts.cipher, parts.waits, Limits(75, 30, 0.1))
+    books = Bookkeeping(house.database, lease=75)
+    deliverer = Deliverer(books, parts.channels, parts.cipher, parts.waits, Limits(75, 30, 0.1), window=0.05)
     waiting = await house.deliveries()
     await asyncio.gather(*(deliverer.deliver(row.project_id, row.id) for row in waiting))
 
 
 async def test_a_worker_that_got_ready_opens_no_connection_for_its_first_claims(house: House) -> None:
-    books = Bookkeeping(house.database, lease=75, window=0)
+    books = Bookkeeping(house.database, lease=75)
     await books.get_ready()
     opened: list[object] = []
     event.listen(house.database.engine.sync_engine, "connect", lambda *one: opened.append(one))
-    claimed = await asyncio.gather(*(books.claim(new_id(), new_id()) for _ in range(5)))
-    assert [claim for _, claim in claimed] == [None] * 5
+    nothing = [Wanted(new_id(), new_id(), new_id())]
+    claimed = await asyncio.gather(*(books.claim(nothing) for _ in range(AT_ONCE)))
+    assert [claims for _, claims in claimed] == [[None]] * AT_ONCE
     assert opened == []
 
 

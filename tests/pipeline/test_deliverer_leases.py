@@ -21,7 +21,7 @@ def with_limits(
     """Return a deliverer with other limits."""
     parts = house.deliverer
     limits = Limits(lease, longest_send, recording)
-    books = Bookkeeping(house.database, lease=lease, window=0)
+    books = Bookkeeping(house.database, lease=lease)
     return Deliverer(books, parts.channels, parts.cipher, parts.waits, limits)
 
 

@@ -98,7 +98,7 @@ class Timeline:
 
     async def deliver(self, delivery: Row[Any]) -> None:
         """Do the worker's job for a delivery, with the puppet."""
-        books = Bookkeeping(self.database, lease=60, window=0)
+        books = Bookkeeping(self.database, lease=60)
         await replace(self.house.deliverer, books=books).deliver(self.project_id, delivery.id)
 
     async def advance(self, to: str, *, down: bool = False) -> Rehearsed:

@@ -147,7 +147,7 @@ class World:
         return hand
 
     def _deliverer(self) -> Deliverer:
-        books = Bookkeeping(self.database, lease=LEASE, window=0)
+        books = Bookkeeping(self.database, lease=LEASE)
         return replace(self.house.deliverer, books=books, limits=Limits(NEVER_HERE, 30, 1))
 
     async def finish(self, hand: Hand, outcome: Outcome, *, arrived: bool) -> None:

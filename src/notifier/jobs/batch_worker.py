@@ -9,6 +9,7 @@ when they end. arq's own worker can share the queue: what it has marked is left 
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
+from functools import partial
 from itertools import takewhile
 from typing import Any, cast
 
@@ -63,7 +64,10 @@ return {mine, payloads}
 
 
 class BatchWorker(Worker):
-    """Takes as many jobs as it has free places in one round trip, and outlives a Redis that goes away."""
+    """Takes as many jobs as it has free places in one round trip, and outlives a Redis that goes away.
+
+    The functions of its jobs may be plain ones that return a future: a task for each would wait all the time.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what arq's worker takes."""
@@ -112,13 +116,28 @@ class BatchWorker(Worker):
         return [(job_id.decode(), payload) for job_id, payload in zip(ids, payloads, strict=True) if payload]
 
     def _start(self, job_id: str, payload: bytes) -> None:
-        task = self.tasks[job_id] = self.loop.create_task(self._run(job_id, payload))
+        """Begin a job. It has left the queue already, so there is nothing to tell Redis when it ends."""
+        try:
+            name, args, kwargs, *_ = deserialize_job_raw(payload, deserializer=self.job_deserializer)
+            job = asyncio.ensure_future(self.functions[name].coroutine(self.ctx, *args, **kwargs))
+        except Exception:
+            self.jobs_failed += 1
+            log.exception("job.failed", job_id=job_id)
+            return
+        self.tasks[job_id] = job
         self._began[job_id] = monotonic()
-        task.add_done_callback(lambda _: self._forget(job_id))
+        job.add_done_callback(partial(self._end, job_id))
 
-    def _forget(self, job_id: str) -> None:
+    def _end(self, job_id: str, job: asyncio.Future[Any]) -> None:
         self.tasks.pop(job_id, None)
         self._began.pop(job_id, None)
+        if job.cancelled():
+            log.warning("job.interrupted", job_id=job_id)
+        elif error := job.exception():
+            self.jobs_failed += 1
+            log.error("job.failed", job_id=job_id, exc_info=error)
+        else:
+            self.jobs_complete += 1
 
     def _end_overdue(self) -> None:
         """Cancel jobs that run for too long. They are in the order in which they began."""
@@ -126,18 +145,6 @@ class BatchWorker(Worker):
         for job_id in list(takewhile(lambda job_id: self._began[job_id] < latest, self._began)):
             del self._began[job_id]
             self.tasks[job_id].cancel()
-
-    async def _run(self, job_id: str, payload: bytes) -> None:
-        """Run one job. It has left the queue already, so there is nothing to tell Redis."""
-        try:
-            name, args, kwargs, *_ = deserialize_job_raw(payload, deserializer=self.job_deserializer)
-            await self.functions[name].coroutine(self.ctx, *args, **kwargs)
-            self.jobs_complete += 1
-        except asyncio.CancelledError:
-            log.warning("job.interrupted", job_id=job_id)
-        except Exception:
-            self.jobs_failed += 1
-            log.exception("job.failed", job_id=job_id)
 
     async def heart_beat(self) -> None:
         """Enqueue what the cron says. What is missed here, the sweep of our own loop makes up for."""

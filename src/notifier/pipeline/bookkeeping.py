@@ -1,6 +1,6 @@
-"""Claims and outcomes of many deliveries, a statement for all of them every few milliseconds.
+"""Claims and outcomes of many deliveries, a statement for all of them.
 
-The promises stay per delivery: each has its own lease and fence, and each waits for the commit of its batch.
+The promises stay per delivery: each has its own lease and fence.
 """
 
 import asyncio
@@ -12,9 +12,9 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
-from notifier.clock import monotonic, new_id
+from notifier.clock import monotonic
 from notifier.domain.delivery import Reason, Status
-from notifier.gathering import AT_ONCE, Gatherer
+from notifier.gathering import AT_ONCE
 from notifier.storage import claims, outcomes
 from notifier.storage.claims import Wanted
 from notifier.storage.engine import Database
@@ -25,21 +25,16 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-MOST = 500
-"""Deliveries in one statement."""
-
 PAUSES = (0.5, 1.0, 2.0)
 """Seconds between tries to claim, and to give back."""
 
 
 class Bookkeeping:
-    """Claims deliveries for `lease` seconds, records how they ended; waits `window` seconds for company."""
+    """Claims deliveries for `lease` seconds, and records how they ended."""
 
-    def __init__(self, database: Database, *, lease: float, window: float) -> None:
+    def __init__(self, database: Database, *, lease: float) -> None:
         self._database = database
         self._lease = lease
-        self._claims: Gatherer[Wanted, Row[Any] | None] = Gatherer(self._claim, window=window, most=MOST)
-        self._outcomes: Gatherer[Finished, bool] = Gatherer(self._record, window=window, most=MOST)
 
     async def get_ready(self) -> None:
         """Open connections and have the statements planned, so that the first deliveries need not wait."""
@@ -50,36 +45,35 @@ class Bookkeeping:
             await claims.claim(session, [], self._lease)
             await outcomes.finish(session, [])
 
-    async def claim(self, project_id: UUID, delivery_id: UUID) -> tuple[float, Row[Any] | None]:
-        """Take the delivery for one attempt; return when that was begun (monotonic seconds), and the claim.
+    async def claim(self, wanted: Sequence[Wanted]) -> tuple[float, list[Row[Any] | None]]:
+        """Take deliveries for one attempt; return when that was begun (monotonic seconds), and each claim.
 
-        None if it is not due, expired, taken, or has ended.
+        None for those that are not due, expired, taken, or have ended.
         """
-        wanted = Wanted(project_id, delivery_id, new_id())
-        return await _insist(lambda: self._claims(wanted), delivery_id)
-
-    async def record(self, finished: Finished) -> bool:
-        """Write the outcome behind the fence of the lease; return whether it was written."""
-        return await self._outcomes(finished)
-
-    async def give_back(self, claim: Row[Any], wait: float = 0) -> None:
-        """Undo a claim from which nothing was sent; the delivery is due again in `wait` seconds.
-
-        Left alone, it would count as a try of which nobody knows how it ended.
-        """
-        await _insist(lambda: self._give_back(claim, wait), claim.id)
-
-    async def _give_back(self, claim: Row[Any], wait: float) -> None:
-        async with self._database.statement() as session:
-            await claims.give_back(session, claim.project_id, claim.id, claim.lease_token, wait)
+        return await _insist(lambda: self._claim(wanted), len(wanted))
 
     async def _claim(self, wanted: Sequence[Wanted]) -> list[Row[Any] | None]:
         async with self._database.statement() as session:
             taken = await claims.claim(session, wanted, self._lease)
         return [_own(taken.get(one.delivery_id), one) for one in wanted]
 
-    async def _record(self, finished: Sequence[Finished]) -> list[bool | Exception]:
-        """Write outcomes; a success that comes too late is absorbed, a receiver that is gone is blocked."""
+    async def give_back(self, claim: Row[Any], wait: float = 0) -> None:
+        """Undo a claim from which nothing was sent; the delivery is due again in `wait` seconds.
+
+        Left alone, it would count as a try of which nobody knows how it ended.
+        """
+        await _insist(lambda: self._give_back(claim, wait), 1)
+
+    async def _give_back(self, claim: Row[Any], wait: float) -> None:
+        async with self._database.statement() as session:
+            await claims.give_back(session, claim.project_id, claim.id, claim.lease_token, wait)
+
+    async def record(self, finished: Sequence[Finished]) -> list[bool | Exception]:
+        """Write outcomes behind the fences of their leases; a receiver that is gone is blocked.
+
+        Returns for each whether it was written, as a success is that came too late but was still wanted, or
+        why it cannot be. Raises what the database says if it is away.
+        """
         written, refused = await self._finish(finished)
         # by itself: what waits for a destination can be much, and is not these outcomes' concern
         for one in finished:
@@ -126,7 +120,7 @@ class Bookkeeping:
             return await outcomes.absorb(session, late)
 
 
-async def _insist(work: Callable[[], Awaitable[T]], delivery_id: UUID) -> tuple[float, T]:
+async def _insist(work: Callable[[], Awaitable[T]], deliveries: int) -> tuple[float, T]:
     """Return when `work` was begun (monotonic seconds), and what it returned.
 
     A database that is away for a moment is asked again: nothing has been sent, and the token says who asks.
@@ -135,7 +129,7 @@ async def _insist(work: Callable[[], Awaitable[T]], delivery_id: UUID) -> tuple[
         try:
             return monotonic(), await work()
         except Exception as error:
-            log.warning("claim.retry", delivery_id=str(delivery_id), error=repr(error))
+            log.warning("claim.retry", deliveries=deliveries, error=repr(error))
             await asyncio.sleep(pause)
     return monotonic(), await work()
 

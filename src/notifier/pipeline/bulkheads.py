@@ -14,6 +14,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from notifier.clock import monotonic
 
@@ -32,11 +33,24 @@ class Crowded(Exception):
     """There is no place, and none to be expected soon."""
 
 
+class Visitor(Protocol):
+    """Who comes for a place, and may have to wait for it."""
+
+    def done(self) -> bool:
+        """Say whether it does not want a place any longer."""
+
+    def let_in(self, place: "Place") -> None:
+        """Hand over a place, which the visitor is to leave."""
+
+    def send_away(self) -> None:
+        """Tell that there is no place, nor soon."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiter:
     """Who waits for a place, and since when."""
 
-    place: asyncio.Future[None]
+    visitor: Visitor
     since: float
 
 
@@ -44,6 +58,7 @@ class _Waiter:
 class _Room:
     """The places of one key, and how fast they have come free since they were all taken."""
 
+    key: Hashable
     watch: float
     earned: int
     taken: int = 0
@@ -53,9 +68,8 @@ class _Room:
     left: float = 0.0
     last_left: float = 0.0
 
-    def fill(self, now: float) -> None:
-        """Take a place that is free, and begin to watch: it may be the last one."""
-        self.taken += 1
+    def watch_from(self, now: float) -> None:
+        """Begin to watch: a place that is taken now may be the last one."""
         self.full_since = self.last_left = now
         self.left = 0.0
 
@@ -65,15 +79,13 @@ class _Room:
         self.left += 1
         self.last_left = now
 
-    def admit(self) -> bool:
-        """Give a place to who has waited for the longest time; tell whether anybody was left to take it."""
+    def next_visitor(self) -> Visitor | None:
+        """Return who has waited for the longest time."""
         while self.waiting:
-            place = self.waiting.popleft().place
-            if not place.done():
-                place.set_result(None)
-                self.taken += 1
-                return True
-        return False
+            visitor = self.waiting.popleft().visitor
+            if not visitor.done():
+                return visitor
+        return None
 
     def hangs(self, now: float) -> bool:
         """Tell whether nobody has left for as long as we watch."""
@@ -94,9 +106,9 @@ class _Room:
     def send_away(self, now: float) -> None:
         """Send away who has waited for too long; if nobody leaves, everybody."""
         while self.waiting and (self.hangs(now) or now - self.waiting[0].since >= PATIENCE * self.watch):
-            place = self.waiting.popleft().place
-            if not place.done():
-                place.set_exception(Crowded())
+            visitor = self.waiting.popleft().visitor
+            if not visitor.done():
+                visitor.send_away()
 
 
 class Bulkheads:
@@ -116,40 +128,41 @@ class Bulkheads:
         self._clock = clock
         self._rooms: dict[Hashable, _Room] = {}
 
-    def place(self, key: Hashable) -> "_Place":
+    def place(self, key: Hashable) -> "_Stay":
         """Return what holds one of the places of `key`. Raises Crowded if there is none, nor soon."""
-        return _Place(self, key)
+        return _Stay(self, key)
 
-    async def enter(self, key: Hashable) -> tuple[_Room, float]:
-        """Take a place; return the room that it is in, and since when (monotonic seconds)."""
+    def enter(self, key: Hashable, visitor: Visitor) -> None:
+        """Let a visitor in, now or once there is a place, or send it away."""
         room = self._rooms.get(key)
         if room is None:
-            room = self._rooms[key] = _Room(self._watch, self._few)
+            room = self._rooms[key] = _Room(key, self._watch, self._few)
         now = self._clock()
         if room.waiting:
             self._admit(room)
         if room.taken < self._most(room):
-            self._free -= 1
-            room.fill(now)
-            return room, now
-        if room.expected_wait(now) > PATIENCE * self._watch:
-            raise Crowded
-        await self._wait(key, room, _Waiter(asyncio.get_running_loop().create_future(), now))
-        return room, self._clock()
+            room.watch_from(now)
+            self._let_in(room, visitor, now)
+        elif room.expected_wait(now) > PATIENCE * self._watch:
+            visitor.send_away()
+        else:
+            room.waiting.append(_Waiter(visitor, now))
+            if room.timer is None:
+                self._watch_over(room)
 
-    def leave(self, key: Hashable, room: _Room, since: float, *, well: bool) -> None:
-        """Give a place back, held `since` then; who leaves well, and soon, has earned the room one more."""
-        now = self._clock()
+    def leave(self, place: "Place", *, well: bool) -> None:
+        """Take a place back; who leaves well, and soon, has earned the room one more."""
+        now, room = self._clock(), place.room
         self._free += 1
         room.leave(now)
-        if now - since >= self._watch:
+        if now - place.since >= self._watch:
             room.earned = self._few
         elif well and room.earned < self._places:
             room.earned += 1
         if room.waiting:
             self._admit(room)
         if not room.taken:
-            del self._rooms[key]
+            del self._rooms[room.key]
 
     def _most(self, room: _Room) -> int:
         """Return how many may be in a room now."""
@@ -157,24 +170,15 @@ class Bulkheads:
             return self._places
         return room.earned if self._free > 0 else self._few
 
+    def _let_in(self, room: _Room, visitor: Visitor, now: float) -> None:
+        self._free -= 1
+        room.taken += 1
+        visitor.let_in(Place(self, room, now))
+
     def _admit(self, room: _Room) -> None:
         """Let in who waits, as far as there are places."""
-        while room.taken < self._most(room) and room.admit():
-            self._free -= 1
-
-    async def _wait(self, key: Hashable, room: _Room, waiter: _Waiter) -> None:
-        """Wait for a place, as long as others leave."""
-        room.waiting.append(waiter)
-        if room.timer is None:
-            self._watch_over(room)
-        try:
-            await waiter.place
-        except asyncio.CancelledError:
-            place = waiter.place
-            if place.done() and not place.cancelled() and place.exception() is None:
-                # it was given at the same moment
-                self.leave(key, room, self._clock(), well=False)
-            raise
+        while room.taken < self._most(room) and (visitor := room.next_visitor()):
+            self._let_in(room, visitor, self._clock())
 
     def _watch_over(self, room: _Room) -> None:
         """Look after those who wait, one timer for all of them, as long as there are any."""
@@ -187,17 +191,64 @@ class Bulkheads:
         )
 
 
-class _Place:
-    """One place, held between entry and exit. Not a generator: these come twice for every delivery."""
+@dataclass(slots=True)
+class Place:
+    """One place in a room, held since then (monotonic seconds)."""
 
-    __slots__ = ("_bulkheads", "_key", "_room", "_since")
+    bulkheads: Bulkheads
+    room: _Room
+    since: float
+
+    def leave(self, *, well: bool) -> None:
+        """Give the place back."""
+        self.bulkheads.leave(self, well=well)
+
+
+class _Stay:
+    """One place, held between entry and exit by the coroutine that visits."""
+
+    __slots__ = ("_bulkheads", "_crowded", "_key", "_place", "_wait")
 
     def __init__(self, bulkheads: Bulkheads, key: Hashable) -> None:
         self._bulkheads = bulkheads
         self._key = key
+        self._place: Place | None = None
+        self._crowded = False
+        self._wait: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> None:
-        self._room, self._since = await self._bulkheads.enter(self._key)
+        self._bulkheads.enter(self._key, self)
+        if self._place is None:
+            await self._wait_for_place()
 
     async def __aexit__(self, error: object, *_: object) -> None:
-        self._bulkheads.leave(self._key, self._room, self._since, well=error is None)
+        if self._place is not None:
+            self._place.leave(well=error is None)
+
+    async def _wait_for_place(self) -> None:
+        if self._crowded:
+            raise Crowded
+        self._wait = asyncio.get_running_loop().create_future()
+        try:
+            await self._wait
+        except asyncio.CancelledError:
+            if self._place is not None:
+                # it was given at the same moment
+                self._place.leave(well=False)
+            raise
+
+    def done(self) -> bool:
+        """Say whether the coroutine has gone."""
+        return self._wait is not None and self._wait.done()
+
+    def let_in(self, place: Place) -> None:
+        """Take the place."""
+        self._place = place
+        if self._wait is not None:
+            self._wait.set_result(None)
+
+    def send_away(self) -> None:
+        """Wait no longer."""
+        self._crowded = True
+        if self._wait is not None:
+            self._wait.set_exception(Crowded())

@@ -1,13 +1,14 @@
-"""One delivery: claim, send, record (engine.md 3). The steps are numbered as there.
+"""Deliveries: claim, send, record (engine.md 3). The steps are numbered as there.
 
-No transaction is open while a message is being sent. A process that dies in between leaves a lease
-behind, which the rescuer breaks.
+Many are in hand at once, and go from step to step as data: all that may be claimed now is claimed by one
+statement, each claim is sent by a task of its own, and what has ended meanwhile is recorded by one statement.
+No transaction is open while a message is being sent. A process that dies in between leaves a lease behind,
+which the rescuer breaks.
 """
 
 import asyncio
-import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
@@ -19,12 +20,13 @@ from sqlalchemy import Row
 from notifier import failpoints, rendering
 from notifier.clock import monotonic
 from notifier.deadlines import Deadlines
-from notifier.domain import schedule
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Trigger
 from notifier.domain.retry import Verdict, decide, is_last
-from notifier.pipeline import events
+from notifier.gathering import Batcher
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads, Crowded
+from notifier.pipeline.composing import Composer
+from notifier.pipeline.in_hand import InHand
 from notifier.storage.encryption import Cipher, DecryptionFailed
 from notifier.storage.outcomes import Finished
 
@@ -33,9 +35,13 @@ log = structlog.get_logger(__name__)
 CROWDED_WAIT = 30
 """Seconds until a delivery is tried whose receiver is so slow that its places stay taken."""
 
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries to write an outcome, at most."""
+
 MANY = 1000
-TEST_TITLE = "Test message from notifier"
-TEST_BODY = "This is a test of the destination “{name}”. If you can read it, messages will arrive."
+
+TOGETHER = 500
+"""Deliveries in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,50 +79,91 @@ class Channels(Protocol):
         """Return what sends to destinations of `kind`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deliverer:
-    """What every delivery needs."""
+    """What every delivery needs. Outcomes wait `window` seconds for company."""
 
     books: Bookkeeping
     channels: Channels
     cipher: Cipher
     waits: tuple[timedelta, ...]
     limits: Limits
+    window: float = 0
     projects: Bulkheads = field(default_factory=lambda: Bulkheads(MANY, 2 * MANY))
     receivers: Bulkheads = field(default_factory=lambda: Bulkheads(MANY, 2 * MANY))
     deadlines: Deadlines = field(default_factory=Deadlines)
     count: Callable[[str, str, str, str | None, float], None] = lambda *_: None
     """Told of each attempt: kind, outcome, new status, reason, seconds. A rehearsal's are counted nowhere."""
+    _composer: Composer = field(init=False)
+    _admitted: Batcher[InHand] = field(init=False)
+    _ended: Batcher[InHand] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what goes from step to step."""
+        self._composer = Composer(self.cipher)
+        # whole polls are admitted at once, and as many as an earlier batch made room for
+        self._admitted = Batcher(self._claim, window=0, most=TOGETHER)
+        self._ended = Batcher(self._record, window=self.window, most=TOGETHER)
 
     async def deliver(self, project_id: UUID, delivery_id: UUID) -> None:
         """Try one delivery once. Does nothing if it is not due, is another worker's, or has ended."""
-        failpoints.reach(failpoints.AFTER_PICK_UP)
-        try:
-            async with self.projects.place(project_id):
-                await self._deliver(project_id, delivery_id)
-        except (Crowded, _Overslept):
-            # nothing has been written, or it was taken back: the rescuer rings again
-            log.debug("delivery.crowded", delivery_id=str(delivery_id), project_id=str(project_id))
+        await self.begin(project_id, delivery_id)
 
-    async def _deliver(self, project_id: UUID, delivery_id: UUID) -> None:
-        # 1. claim: the row says `sending` before anything leaves this process
-        started, claim = await self.books.claim(project_id, delivery_id)
+    def begin(self, project_id: UUID, delivery_id: UUID) -> InHand:
+        """Begin to try one delivery once; what is returned is done when `deliver` would return."""
+        failpoints.reach(failpoints.AFTER_PICK_UP)
+        one = InHand(project_id, delivery_id, self._admitted.add)
+        self.projects.enter(project_id, one)
+        return one
+
+    async def _claim(self, admitted: Sequence[InHand]) -> None:
+        """Claim (step 1): the rows say `sending` before anything leaves this process."""
+        wanted = [one for one in admitted if not one.done()]
+        for gone in (one for one in admitted if one.done()):
+            gone.end(well=False)
+        try:
+            started, claims = await self.books.claim([one.wanted for one in wanted])
+        except Exception as error:
+            for one in wanted:
+                one.fail(error)
+            return
+        for one, claim in zip(wanted, claims, strict=True):
+            self._attempt(one, claim, started)
+
+    def _attempt(self, one: InHand, claim: Row[Any] | None, started: float) -> None:
+        """Begin the attempt, if it was claimed."""
         if claim is None:
+            one.end(well=True)
             return
         failpoints.reach(failpoints.AFTER_CLAIM)
-        # 2. send
+        one.claim, one.started = claim, started
+        one.attempt = asyncio.create_task(self._send(one))
+
+    async def _send(self, one: InHand) -> None:
+        """Send (step 2), or give the claim back."""
         try:
-            outcome = await self._try(claim, started)
+            outcome = await self._try(one.claim, one.started)
+            failpoints.reach(failpoints.BEFORE_OUTCOME)
+            one.finished = self._judge(one.claim, outcome, monotonic() - one.started)
+            one.give_up_at = monotonic() + self.limits.recording
         except (Crowded, _Overslept) as error:
-            log.info("claim.given_back", delivery_id=str(claim.id), why=type(error).__name__)
-            await self.books.give_back(claim, CROWDED_WAIT if isinstance(error, Crowded) else 0)
-            # its project has earned nothing by it
-            raise
-        failpoints.reach(failpoints.BEFORE_OUTCOME)
-        # 3. record, behind the fence of the lease
-        finished = self._judge(claim, outcome, monotonic() - started)
-        await self._record(claim, finished)
-        failpoints.reach(failpoints.AFTER_OUTCOME)
+            await self._give_back(one, error)
+        except BaseException as error:
+            one.fail(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._ended.add(one)
+
+    async def _give_back(self, one: InHand, why: Exception) -> None:
+        """Give back a claim from which nothing was sent; its project has earned nothing by it."""
+        log.info("claim.given_back", delivery_id=str(one.claim.id), why=type(why).__name__)
+        try:
+            await self.books.give_back(one.claim, CROWDED_WAIT if isinstance(why, Crowded) else 0)
+        except Exception as error:
+            one.fail(error)
+        else:
+            one.end(well=False)
 
     async def _try(self, claim: Row[Any], started: float) -> Outcome:
         """Render and send; what cannot be rendered or sent is an outcome too.
@@ -124,7 +171,8 @@ class Deliverer:
         Raises Crowded or _Overslept if nothing was sent and the claim is to be given back.
         """
         try:
-            channel, envelope = self.channels.get(claim.kind), self._envelope(claim)
+            channel = self.channels.get(claim.kind)
+            envelope = self._composer.envelope(claim, last=self._is_last(claim))
             receiver = channel.receiver(envelope.config)
         except rendering.TemplateSlow as error:
             # it was fast enough when it was saved
@@ -138,9 +186,9 @@ class Deliverer:
             log.exception("envelope.failed", delivery_id=str(claim.id), kind=claim.kind)
             return Outcome(AttemptOutcome.FAILED, error=f"internal error: {type(error).__name__}", ours=True)
         async with self.receivers.place((claim.kind, receiver)):
-            return await self._send(channel, envelope, started)
+            return await self._send_in_time(channel, envelope, started)
 
-    async def _send(self, channel: Sender, envelope: Envelope, started: float) -> Outcome:
+    async def _send_in_time(self, channel: Sender, envelope: Envelope, started: float) -> Outcome:
         """Send, unless this process slept for so long that its lease could end first.
 
         Channels keep their own time-outs; this one is for a channel that does not, so that its lease holds.
@@ -155,50 +203,6 @@ class Deliverer:
             # a bug, so nobody knows how far it got
             log.exception("channel.failed", delivery_id=str(envelope.delivery_id), kind=envelope.kind)
             return Outcome(AttemptOutcome.UNKNOWN, error=f"internal error: {type(error).__name__}")
-
-    def _envelope(self, claim: Row[Any]) -> Envelope:
-        title, body, data = self._words(claim)
-        return Envelope(
-            delivery_id=claim.id,
-            notification_id=claim.notification_id,
-            external_id=claim.external_id,
-            message_id=claim.message_id,
-            attempt=claim.attempts_made,
-            sent_at=claim.claimed_at,
-            scheduled_for=claim.scheduled_for,
-            late_by=claim.first_attempt_at - claim.scheduled_for,
-            title=title,
-            body=body,
-            data=data,
-            kind=claim.kind,
-            config=self._config(claim),
-            secrets=tuple(self.cipher.decrypt(secret) for secret in claim.secrets),
-            event=claim.event,
-            last=self._is_last(claim),
-        )
-
-    def _config(self, claim: Row[Any]) -> dict[str, Any]:
-        """Return the destination's config with what is hidden from users."""
-        if claim.sealed_config is None:
-            return dict(claim.config)
-        config: dict[str, Any] = json.loads(self.cipher.decrypt(claim.sealed_config))
-        return config
-
-    def _words(self, claim: Row[Any]) -> tuple[str, str, dict[str, Any]]:
-        """Return title, body and data of the message, from the revision that the delivery pins."""
-        if claim.event is not None:
-            return *events.words(claim.event, claim.newest_title), {}
-        if claim.notification_id is None:
-            return TEST_TITLE, TEST_BODY.format(name=claim.destination_name), {}
-        names = rendering.context(
-            claim.data,
-            slot=schedule.local(schedule.parse_text(claim.schedule), claim.scheduled_for),
-            late_by=claim.first_attempt_at - claim.scheduled_for,
-            notification_id=claim.notification_id,
-            external_id=claim.external_id,
-        )
-        title = rendering.render_title(claim.title, names)
-        return title, rendering.render(claim.body, names), claim.data
 
     def _judge(self, claim: Row[Any], outcome: Outcome, elapsed: float) -> Finished:
         """Decide what follows; a test message gets one try."""
@@ -240,24 +244,35 @@ class Deliverer:
             return self.waits
         return tuple(timedelta(seconds=wait) for wait in claim.retry_schedule)
 
-    async def _record(self, claim: Row[Any], finished: Finished) -> None:
-        """Write the outcome, again and again while the database is away: it must not become a duplicate."""
-        give_up_at = monotonic() + self.limits.recording
-        pause = 0.1
-        while True:
-            try:
-                recorded = await self.books.record(finished)
-                break
-            except Exception as error:
-                if monotonic() > give_up_at:
-                    log.exception("outcome.lost", **_line(claim, finished))
-                    return
-                log.warning("outcome.retry", delivery_id=str(claim.id), error=repr(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 5)
+    async def _record(self, ended: Sequence[InHand]) -> None:
+        """Record (step 3), behind the fences of the leases."""
+        try:
+            written = await self.books.record([one.finished for one in ended])
+        except Exception as error:
+            written = [error] * len(ended)
+        for one, result in zip(ended, written, strict=True):
+            if isinstance(result, Exception):
+                self._record_later(one, result)
+            else:
+                self._finish(one, result)
+
+    def _record_later(self, one: InHand, error: Exception) -> None:
+        """Write the outcome again and again, while the database is away: it must not become a duplicate."""
+        if monotonic() > one.give_up_at:
+            log.error("outcome.lost", exc_info=error, **_line(one.claim, one.finished))
+            one.end(well=True)
+            return
+        log.warning("outcome.retry", delivery_id=str(one.claim.id), error=repr(error))
+        asyncio.get_running_loop().call_later(one.pause, self._ended.add, one)
+        one.pause = min(one.pause * 2, LONGEST_PAUSE)
+
+    def _finish(self, one: InHand, recorded: bool) -> None:
+        finished = one.finished
         outcome, verdict = finished.outcome.result, finished.verdict
-        self.count(claim.kind, outcome, verdict.status, verdict.reason, finished.duration_ms / 1000)
-        log.info("delivery.attempted", recorded=recorded, **_line(claim, finished))
+        self.count(one.claim.kind, outcome, verdict.status, verdict.reason, finished.duration_ms / 1000)
+        log.info("delivery.attempted", recorded=recorded, **_line(one.claim, finished))
+        failpoints.reach(failpoints.AFTER_OUTCOME)
+        one.end(well=True)
 
 
 def _line(claim: Row[Any], finished: Finished) -> dict[str, Any]:

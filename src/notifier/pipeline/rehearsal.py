@@ -92,7 +92,7 @@ class Rehearsal:
             await rescuer.expire(here)
         if event.plan_at <= self.now:
             await planner.sweep(here, None, batch=BATCH)
-        books = Bookkeeping(here, lease=LEASE_SECONDS, window=0)
+        books = Bookkeeping(here, lease=LEASE_SECONDS)
         deliverer = replace(self.deliverer, books=books, channels=self.capture)
         async with here.transaction() as session:
             waiting = await rehearsals.waiting(session)

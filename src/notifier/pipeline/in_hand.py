@@ -1,0 +1,80 @@
+"""A delivery in a worker's hands, from the job until its outcome is written."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from notifier.clock import new_id
+from notifier.pipeline.bulkheads import Place
+from notifier.storage.claims import Wanted
+from notifier.storage.outcomes import Finished
+
+
+class InHand(asyncio.Future[None]):
+    """Done once it is over. Who cancels it ends the attempt too; an outcome that is known is still written.
+
+    It is handed on from one step to the next as data: at thousands in hand, a task that waits for each step
+    would cost more than the steps do.
+    """
+
+    __slots__ = (
+        "_on_admission",
+        "attempt",
+        "claim",
+        "finished",
+        "give_up_at",
+        "pause",
+        "place",
+        "started",
+        "wanted",
+    )
+
+    claim: Row[Any]
+    started: float
+    finished: Finished
+    give_up_at: float
+
+    def __init__(self, project_id: UUID, delivery_id: UUID, on_admission: Callable[["InHand"], None]) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self.wanted = Wanted(project_id, delivery_id, new_id())
+        self._on_admission = on_admission
+        self.place: Place | None = None
+        self.attempt: asyncio.Task[None] | None = None
+        self.pause = 0.1
+
+    def let_in(self, place: Place) -> None:
+        """Go on: its project has a place for it."""
+        self.place = place
+        self._on_admission(self)
+
+    def send_away(self) -> None:
+        """End at once: nothing has been written, and the rescuer rings again."""
+        self.end(well=False)
+
+    def end(self, *, well: bool) -> None:
+        """Be over; its project has earned a place if it went `well`."""
+        self._leave(well=well)
+        if not self.done():
+            self.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """Be over, by an error."""
+        self._leave(well=False)
+        if isinstance(error, asyncio.CancelledError):
+            super().cancel()
+        elif not self.done():
+            self.set_exception(error)
+
+    def _leave(self, *, well: bool) -> None:
+        if self.place is not None:
+            self.place.leave(well=well)
+            self.place = None
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Give up, as its task would if it were one."""
+        if self.attempt is not None:
+            self.attempt.cancel(msg)
+        return super().cancel(msg)
