@@ -127,15 +127,13 @@ async def _send_all(database: Database) -> None:
 
 
 async def _send(database: Database, rows: Sequence[Any]) -> None:
-    wanted = [claims.Wanted(row.project_id, row.id, new_id()) for row in rows]
+    wanted, token = [(row.project_id, row.id) for row in rows], new_id()
     async with database.transaction() as session:
-        await claims.claim(session, wanted, LEASE)
+        await claims.claim(session, wanted, token, LEASE)
     delivered = Verdict(Status.DELIVERED)
     finished = [
-        outcomes.Finished(
-            one.project_id, one.delivery_id, row.destination_id, one.token, 1, OK, delivered, 30
-        )
-        for one, row in zip(wanted, rows, strict=True)
+        outcomes.Finished(row.project_id, row.id, row.destination_id, token, 1, OK, delivered, 30)
+        for row in rows
     ]
     async with database.transaction() as session:
         if len(await outcomes.finish(session, finished)) != len(rows):

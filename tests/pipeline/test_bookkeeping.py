@@ -9,7 +9,6 @@ from notifier.domain.delivery import Outcome, Reason
 from notifier.gathering import AT_ONCE
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.deliverer import Deliverer, Limits
-from notifier.storage.claims import Wanted
 from tests.house import House
 
 TOO_LARGE_TO_BE_STORED = 2**40
@@ -29,7 +28,7 @@ async def test_a_worker_that_got_ready_opens_no_connection_for_its_first_claims(
     await books.get_ready()
     opened: list[object] = []
     event.listen(house.database.engine.sync_engine, "connect", lambda *one: opened.append(one))
-    nothing = [Wanted(new_id(), new_id(), new_id())]
+    nothing = [(new_id(), new_id())]
     claimed = await asyncio.gather(*(books.claim(nothing) for _ in range(AT_ONCE)))
     assert [claims for _, claims in claimed] == [[None]] * AT_ONCE
     assert opened == []

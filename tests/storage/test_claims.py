@@ -7,17 +7,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from notifier.domain.delivery import AttemptOutcome, Outcome, Reason, Status
 from notifier.domain.retry import Verdict
 from notifier.storage import claims, outcomes
-from notifier.storage.claims import Wanted
+from notifier.storage.claims import Claim
 from notifier.storage.engine import Session
 from notifier.storage.outcomes import Finished
 from tests.house import PROJECT, House, bulk_due, open_house, rows_of
 
 LEASE = 75.0
+TOKEN = uuid4()
 DELIVERED = (Outcome.delivered(200), Verdict(Status.DELIVERED))
 RETRY = (Outcome(AttemptOutcome.FAILED, 500), Verdict(Status.RETRYING, wait=timedelta(seconds=300)))
 FAILED = (Outcome(AttemptOutcome.FAILED, 500), Verdict(Status.FAILED, Reason.RETRIES_EXHAUSTED))
@@ -30,20 +31,20 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
         yield opened
 
 
-async def claim(house: House, delivery_id: UUID, token: UUID | None = None) -> Row[Any] | None:
+async def claim(house: House, delivery_id: UUID, token: UUID | None = None) -> Claim | None:
     async with house.database.transaction() as session:
-        taken = await claims.claim(session, [Wanted(PROJECT, delivery_id, token or uuid4())], LEASE)
+        taken = await claims.claim(session, [(PROJECT, delivery_id)], token or uuid4(), LEASE)
     return taken.get(delivery_id)
 
 
-async def held(house: House) -> Row[Any]:
+async def held(house: House) -> Claim:
     """Return the claim of a delivery that has just been planned."""
     found = await claim(house, (await house.plan_one()).id)
     assert found is not None
     return found
 
 
-def finished(held: Row[Any], how: tuple[Outcome, Verdict], **changes: Any) -> Finished:
+def finished(held: Claim, how: tuple[Outcome, Verdict], **changes: Any) -> Finished:
     token = changes.get("token", held.lease_token)
     key = (held.project_id, held.id, held.destination_id)
     return Finished(*key, token, held.attempts_made, *how, duration_ms=12)
@@ -72,7 +73,7 @@ async def test_a_claim_writes_its_attempt_and_its_lease(house: House) -> None:
 async def test_a_claim_that_is_not_committed_leaves_no_attempt(house: House) -> None:
     planned = await house.plan_one()
     async with house.database.engine.connect() as connection:
-        assert await claims.claim(Session(connection), [Wanted(PROJECT, planned.id, uuid4())], LEASE)
+        assert await claims.claim(Session(connection), [(PROJECT, planned.id)], uuid4(), LEASE)
     assert await house.attempts() == []
     assert (await house.delivery()).status == "pending"
 
@@ -204,24 +205,22 @@ async def test_a_destination_is_blocked_once_and_the_first_reason_stays(house: H
     assert (await house.delivery()).status == "sending"
 
 
-async def test_many_claims_are_one_statement_and_each_gets_its_own_token(house: House) -> None:
+async def test_many_claims_are_one_statement_and_leave_out_what_is_not_there(house: House) -> None:
     await bulk_due(house, 50)
     await house.plan()
-    wanted = [Wanted(PROJECT, row.id, uuid4()) for row in await house.deliveries()]
+    wanted = [(PROJECT, row.id) for row in await house.deliveries()]
     async with house.database.transaction() as session:
-        taken = await claims.claim(session, [*wanted, Wanted(PROJECT, uuid4(), uuid4())], LEASE)
-    assert {row.id: row.lease_token for row in taken.values()} == {
-        one.delivery_id: one.token for one in wanted
-    }
+        taken = await claims.claim(session, [*wanted, (PROJECT, uuid4())], TOKEN, LEASE)
+    assert {(PROJECT, row.id): row.lease_token for row in taken.values()} == dict.fromkeys(wanted, TOKEN)
     assert len(await house.attempts()) == 50
 
 
 async def test_a_claim_leaves_all_indexes_of_the_ledger_alone(house: House) -> None:
     await bulk_due(house, 30)
     await house.plan()
-    wanted = [Wanted(PROJECT, row.id, uuid4()) for row in await house.deliveries()]
+    wanted = [(PROJECT, row.id) for row in await house.deliveries()]
     async with house.database.transaction() as session:
-        await claims.claim(session, wanted, LEASE)
+        await claims.claim(session, wanted, TOKEN, LEASE)
         written = "pg_stat_get_xact_tuples_updated('deliveries'::regclass)"
         in_page = "pg_stat_get_xact_tuples_hot_updated('deliveries'::regclass)"
         counted = (await session.execute(text(f"SELECT {written}, {in_page}"))).one()

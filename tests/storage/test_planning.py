@@ -1,7 +1,6 @@
 """Due rows are locked and moved by statements that can run anywhere at the same time."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -62,7 +61,7 @@ async def test_a_slot_is_written_once_and_only_the_first_writer_rings(house: Hou
     one = await slot(house, await house.create_due())
     async with house.database.transaction() as session:
         assert await planning.add_slots(session, [one]) == [(PROJECT, one.id)]
-    again = replace(one, id=new_id())
+    again = one._replace(id=new_id())
     async with house.database.transaction() as session:
         assert await planning.add_slots(session, [again]) == []
     assert (await house.delivery()).id == one.id
@@ -92,7 +91,7 @@ async def test_a_revision_that_has_passed_moves_nothing(house: House) -> None:
         await planning.move_on(session, [stale])
     assert (await house.notification(wanted)).next_due_at == before.next_due_at
     async with house.database.transaction() as session:
-        await planning.move_on(session, [replace(stale, revision=before.revision)])
+        await planning.move_on(session, [stale._replace(revision=before.revision)])
     after = await house.notification(wanted)
     assert (after.next_due_at, after.last_slot_at) == (later, before.next_due_at)
 

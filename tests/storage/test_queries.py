@@ -78,7 +78,7 @@ NOTIFICATIONS = f"SELECT id FROM notifications WHERE {OF_PROJECT}"
 
 MANY = 500
 IDS = {"project_ids": [UUID(PROJECT)] * MANY, "ids": [UUID(int=number) for number in range(MANY)]}
-CLAIMED = {**IDS, "tokens": IDS["ids"], "clock": LIVE, "lease": 75.0}
+CLAIMED = {**IDS, "token": IDS["ids"][0], "clock": LIVE, "lease": 75.0}
 ENDED = {name: [None] * MANY for name in outcomes.OUTCOME_COLUMNS} | IDS
 MOVED = {name: [None] * MANY for name in planning.MOVED} | IDS
 TO = {"project_id": UUID(PROJECT), "destination_id": UUID(int=7)}

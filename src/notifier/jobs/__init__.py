@@ -6,9 +6,8 @@ doubled without harm. Payloads are msgpack, never pickle, which runs code for wh
 
 import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import msgpack
@@ -57,8 +56,7 @@ return lost
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """A ring for one delivery. `seq` makes the id new whenever a ring is repeated."""
 
     project_id: UUID

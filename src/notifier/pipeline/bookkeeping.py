@@ -5,18 +5,17 @@ The promises stay per delivery: each has its own lease and fence.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
-from notifier.clock import monotonic
+from notifier.clock import monotonic, new_id
 from notifier.domain.delivery import Reason, Status
 from notifier.gathering import AT_ONCE
 from notifier.storage import claims, outcomes
-from notifier.storage.claims import Wanted
+from notifier.storage.claims import Claim
 from notifier.storage.engine import Database
 from notifier.storage.failures import is_away
 from notifier.storage.outcomes import Finished
@@ -42,29 +41,31 @@ class Bookkeeping:
 
     async def _rehearse(self) -> None:
         async with self._database.statement() as session:
-            await claims.claim(session, [], self._lease)
+            await claims.claim(session, [], new_id(), self._lease)
             await outcomes.finish(session, [])
 
-    async def claim(self, wanted: Sequence[Wanted]) -> tuple[float, list[Row[Any] | None]]:
-        """Take deliveries for one attempt; return when that was begun (monotonic seconds), and each claim.
+    async def claim(self, wanted: Sequence[tuple[UUID, UUID]]) -> tuple[float, list[Claim | None]]:
+        """Take deliveries, given by (project id, id); return when that was begun, and each claim.
 
-        None for those that are not due, expired, taken, or have ended.
+        The time is in monotonic seconds. None for those that are not due, expired, taken, or have ended.
         """
-        return await _insist(lambda: self._claim(wanted), len(wanted))
+        token = new_id()
+        return await _insist(lambda: self._claim(wanted, token), len(wanted))
 
-    async def _claim(self, wanted: Sequence[Wanted]) -> list[Row[Any] | None]:
+    async def _claim(self, wanted: Sequence[tuple[UUID, UUID]], token: UUID) -> list[Claim | None]:
         async with self._database.statement() as session:
-            taken = await claims.claim(session, wanted, self._lease)
-        return [_own(taken.get(one.delivery_id), one) for one in wanted]
+            taken = await claims.claim(session, wanted, token, self._lease)
+        # two jobs may have asked for one delivery at once: the first one gets it
+        return [taken.pop(delivery_id, None) for _, delivery_id in wanted]
 
-    async def give_back(self, claim: Row[Any], wait: float = 0) -> None:
+    async def give_back(self, claim: Claim, wait: float = 0) -> None:
         """Undo a claim from which nothing was sent; the delivery is due again in `wait` seconds.
 
         Left alone, it would count as a try of which nobody knows how it ended.
         """
         await _insist(lambda: self._give_back(claim, wait), 1)
 
-    async def _give_back(self, claim: Row[Any], wait: float) -> None:
+    async def _give_back(self, claim: Claim, wait: float) -> None:
         async with self._database.statement() as session:
             await claims.give_back(session, claim.project_id, claim.id, claim.lease_token, wait)
 
@@ -132,8 +133,3 @@ async def _insist(work: Callable[[], Awaitable[T]], deliveries: int) -> tuple[fl
             log.warning("claim.retry", deliveries=deliveries, error=repr(error))
             await asyncio.sleep(pause)
     return monotonic(), await work()
-
-
-def _own(row: Row[Any] | None, wanted: Wanted) -> Row[Any] | None:
-    """Return the row if it was claimed for this caller: two jobs may have asked for one delivery at once."""
-    return row if row is not None and row.lease_token == wanted.token else None

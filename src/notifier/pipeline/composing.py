@@ -4,12 +4,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row
-
 from notifier import rendering
 from notifier.domain import schedule
 from notifier.domain.delivery import Envelope
 from notifier.pipeline import events
+from notifier.storage.claims import Claim
 from notifier.storage.encryption import Cipher
 
 TEST_TITLE = "Test message from notifier"
@@ -22,7 +21,7 @@ class Composer:
 
     cipher: Cipher
 
-    def envelope(self, claim: Row[Any], *, last: bool) -> Envelope:
+    def envelope(self, claim: Claim, *, last: bool) -> Envelope:
         """Return the envelope of one try. Raises TemplateFailed, TemplateSlow or DecryptionFailed."""
         title, body, data = _words(claim)
         return Envelope(
@@ -44,7 +43,7 @@ class Composer:
             last=last,
         )
 
-    def _config(self, claim: Row[Any]) -> dict[str, Any]:
+    def _config(self, claim: Claim) -> dict[str, Any]:
         """Return the destination's config with what is hidden from users."""
         if claim.sealed_config is None:
             return dict(claim.config)
@@ -52,7 +51,7 @@ class Composer:
         return config
 
 
-def _words(claim: Row[Any]) -> tuple[str, str, dict[str, Any]]:
+def _words(claim: Claim) -> tuple[str, str, dict[str, Any]]:
     """Return title, body and data of the message, from the revision that the delivery pins."""
     if claim.event is not None:
         return *events.words(claim.event, claim.newest_title), {}

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Row
 
 from notifier import failpoints, rendering
 from notifier.clock import monotonic
@@ -27,6 +26,7 @@ from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads, Crowded
 from notifier.pipeline.composing import Composer
 from notifier.pipeline.in_hand import InHand
+from notifier.storage.claims import Claim
 from notifier.storage.encryption import Cipher, DecryptionFailed
 from notifier.storage.outcomes import Finished
 
@@ -130,7 +130,7 @@ class Deliverer:
         for one, claim in zip(wanted, claims, strict=True):
             self._attempt(one, claim, started)
 
-    def _attempt(self, one: InHand, claim: Row[Any] | None, started: float) -> None:
+    def _attempt(self, one: InHand, claim: Claim | None, started: float) -> None:
         """Begin the attempt, if it was claimed."""
         if claim is None:
             one.end(well=True)
@@ -165,7 +165,7 @@ class Deliverer:
         else:
             one.end(well=False)
 
-    async def _try(self, claim: Row[Any], started: float) -> Outcome:
+    async def _try(self, claim: Claim, started: float) -> Outcome:
         """Render and send; what cannot be rendered or sent is an outcome too.
 
         Raises Crowded or _Overslept if nothing was sent and the claim is to be given back.
@@ -204,7 +204,7 @@ class Deliverer:
             log.exception("channel.failed", delivery_id=str(envelope.delivery_id), kind=envelope.kind)
             return Outcome(AttemptOutcome.UNKNOWN, error=f"internal error: {type(error).__name__}")
 
-    def _judge(self, claim: Row[Any], outcome: Outcome, elapsed: float) -> Finished:
+    def _judge(self, claim: Claim, outcome: Outcome, elapsed: float) -> Finished:
         """Decide what follows; a test message gets one try."""
         verdict = decide(
             outcome,
@@ -226,7 +226,7 @@ class Deliverer:
             int(elapsed * 1000),
         )
 
-    def _is_last(self, claim: Row[Any]) -> bool:
+    def _is_last(self, claim: Claim) -> bool:
         """Say whether this may be the last try: by its end the next slot is too near, or no wait is left."""
         ends_by = claim.claimed_at + timedelta(seconds=self.limits.lease)
         return is_last(
@@ -236,7 +236,7 @@ class Deliverer:
             waits=self._waits(claim),
         )
 
-    def _waits(self, claim: Row[Any]) -> tuple[timedelta, ...]:
+    def _waits(self, claim: Claim) -> tuple[timedelta, ...]:
         """Return the waits between tries: the destination's own, else the service's; a test has none."""
         if claim.trigger == Trigger.TEST:
             return ()
@@ -275,7 +275,7 @@ class Deliverer:
         one.end(well=True)
 
 
-def _line(claim: Row[Any], finished: Finished) -> dict[str, Any]:
+def _line(claim: Claim, finished: Finished) -> dict[str, Any]:
     """Return the fields of the one wide line that is logged for an attempt."""
     verdict: Verdict = finished.verdict
     return {

@@ -5,11 +5,8 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
-
-from notifier.clock import new_id
 from notifier.pipeline.bulkheads import Place
-from notifier.storage.claims import Wanted
+from notifier.storage.claims import Claim
 from notifier.storage.outcomes import Finished
 
 
@@ -32,14 +29,14 @@ class InHand(asyncio.Future[None]):
         "wanted",
     )
 
-    claim: Row[Any]
+    claim: Claim
     started: float
     finished: Finished
     give_up_at: float
 
     def __init__(self, project_id: UUID, delivery_id: UUID, on_admission: Callable[["InHand"], None]) -> None:
         super().__init__(loop=asyncio.get_running_loop())
-        self.wanted = Wanted(project_id, delivery_id, new_id())
+        self.wanted = (project_id, delivery_id)
         self._on_admission = on_admission
         self.place: Place | None = None
         self.attempt: asyncio.Task[None] | None = None

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 
 import structlog
-from sqlalchemy import Row
 
 from notifier import failpoints
 from notifier.jobs import Job, Queue
@@ -13,9 +12,12 @@ from notifier.pipeline import resumer
 from notifier.pipeline.plans import Plan
 from notifier.storage import planning
 from notifier.storage.engine import Database, Session
+from notifier.storage.planning import Due, Moved
 from notifier.storage.tables import LIVE
 
 log = structlog.get_logger(__name__)
+
+Taken = TypeVar("Taken", Due, Moved)
 
 SCHEDULER = "scheduler"
 FIRST_RING = 1
@@ -79,7 +81,7 @@ async def _ring(queue: Queue, jobs: Sequence[Job]) -> None:
 
 
 async def _plan(
-    session: Session, due: Sequence[Row[Any]], moved: Sequence[Row[Any]], hold_before: datetime | None
+    session: Session, due: Sequence[Due], moved: Sequence[Moved], hold_before: datetime | None
 ) -> tuple[Plan, int]:
     """Return the plan, and how many due rows are left for the next batch: downtimes make many slots."""
     plan = Plan(
@@ -87,8 +89,8 @@ async def _plan(
         await planning.exceptions_of(session, due),
         hold_before,
     )
-    for row in moved:
-        _try(plan.add_moved, row, plan.give_up)
+    for one in moved:
+        _try(plan.add_moved, one, plan.give_up)
     for position, row in enumerate(due):
         if len(plan.deliveries) >= MOST_DELIVERIES:
             return plan, len(due) - position
@@ -96,7 +98,7 @@ async def _plan(
     return plan, 0
 
 
-def _try(add: Callable[[Row[Any]], None], row: Row[Any], put_off: Callable[[Row[Any]], None]) -> None:
+def _try(add: Callable[[Taken], None], row: Taken, put_off: Callable[[Taken], None]) -> None:
     """Add a row to the plan; one that cannot be planned must not stop the others."""
     try:
         add(row)

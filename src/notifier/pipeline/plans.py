@@ -12,7 +12,7 @@ from notifier.clock import new_id
 from notifier.domain import schedule
 from notifier.domain.delivery import Reason, Status, message_id
 from notifier.domain.schedule import Interval, Judgement, Missed, Schedule
-from notifier.storage.planning import Move, NewDelivery
+from notifier.storage.planning import Due, Move, Moved, NewDelivery
 
 MOST_MISSED_LISTED = 24
 """Missed slots that get rows of their own; what is older becomes one range."""
@@ -47,10 +47,10 @@ class Plan:
     hold_before: datetime | None = None
     deliveries: list[NewDelivery] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
-    counted: list[Row[Any]] = field(default_factory=list)
+    counted: list[Moved] = field(default_factory=list)
     _alike: dict[Hashable, "_Found"] = field(default_factory=dict)
 
-    def add_due(self, row: Row[Any]) -> None:
+    def add_due(self, row: Due) -> None:
         """Add all slots that have come due: some are sent, the others end at once with their reason."""
         rule = schedule.parse_text(row.schedule)
         exceptions = self.exceptions.get((row.project_id, row.id), {})
@@ -63,7 +63,7 @@ class Plan:
         self.deliveries += deliveries
         self.moves.append(Move(row.project_id, row.id, row.revision, found.latest, next_due_at, taken.count))
 
-    def _found(self, row: Row[Any], rule: Schedule, exceptions: Mapping[datetime, Row[Any]]) -> "_Found":
+    def _found(self, row: Due, rule: Schedule, exceptions: Mapping[datetime, Row[Any]]) -> "_Found":
         """Return what has come due; of the many that are due at nine o'clock, most are alike."""
         if exceptions:
             return _find(row, rule, exceptions)
@@ -72,7 +72,7 @@ class Plan:
             self._alike[key] = _find(row, rule, exceptions)
         return self._alike[key]
 
-    def add_moved(self, row: Row[Any]) -> None:
+    def add_moved(self, row: Moved) -> None:
         """Add a slot that was moved to another instant.
 
         It counts for `max_occurrences` when the first of both instants comes.
@@ -88,19 +88,19 @@ class Plan:
         following = schedule.next_slot(rule, after=after, anchor=row.anchor_at)
         self.deliveries += self._sent(row, rule, row.move_to, row.exception_id, following)
 
-    def put_off(self, row: Row[Any]) -> None:
+    def put_off(self, row: Due) -> None:
         """Record the slot of a row that cannot be planned as failed, and look at it again later."""
         self.deliveries += self._rows(row, row.next_due_at, UNPLANNABLE)
         later = row.now + UNPLANNABLE_DELAY
         self.moves.append(Move(row.project_id, row.id, row.revision, row.next_due_at, later))
 
-    def give_up(self, row: Row[Any]) -> None:
+    def give_up(self, row: Moved) -> None:
         """Record a moved slot that cannot be planned as failed."""
         self.deliveries += self._rows(row, row.move_to, UNPLANNABLE)
 
     def _slot(
         self,
-        row: Row[Any],
+        row: Due,
         rule: Schedule,
         slot: datetime,
         reason: str | None,
@@ -114,7 +114,7 @@ class Plan:
 
     def _sent(
         self,
-        row: Row[Any],
+        row: Due | Moved,
         rule: Schedule,
         slot: datetime,
         exception_id: UUID | None,
@@ -126,7 +126,7 @@ class Plan:
         start_by = schedule.start_by(rule, slot, next_slot=following)
         return self._rows(row, slot, SENT, exception_id=exception_id, start_by=start_by, expires_at=following)
 
-    def _range(self, row: Row[Any], judged: Judgement) -> Iterator[NewDelivery]:
+    def _range(self, row: Due, judged: Judgement) -> Iterator[NewDelivery]:
         """Yield a long run of slots for which nothing is sent."""
         if rest := judged.rest:
             yield from self._rows(
@@ -134,7 +134,7 @@ class Plan:
             )
 
     def _rows(
-        self, row: Row[Any], slot: datetime, end: tuple[Status, Reason | None], **more: Any
+        self, row: Due | Moved, slot: datetime, end: tuple[Status, Reason | None], **more: Any
     ) -> Iterator[NewDelivery]:
         """Yield the ledger's row of a slot for each destination."""
         for destination_id in self.destinations.get((row.project_id, row.id), []):
@@ -169,14 +169,14 @@ class _Taken:
     count: int
 
 
-def _find(row: Row[Any], rule: Schedule, exceptions: Mapping[datetime, Row[Any]]) -> _Found:
+def _find(row: Due, rule: Schedule, exceptions: Mapping[datetime, Row[Any]]) -> _Found:
     """Judge the slots that have come due."""
     missed, following = _missed(row, rule)
     left_out = {at: one.action for at, one in exceptions.items() if one.action in ENDS}
     return _Found(missed.latest, following, schedule.judge(rule, missed, now=row.now, left_out=left_out))
 
 
-def _missed(row: Row[Any], rule: Schedule) -> tuple[Missed, datetime | None]:
+def _missed(row: Due, rule: Schedule) -> tuple[Missed, datetime | None]:
     """Return the slots that have come due, and the one that follows them."""
     first: datetime = row.next_due_at
     following = schedule.next_slot(rule, after=first, anchor=row.anchor_at)
@@ -187,7 +187,7 @@ def _missed(row: Row[Any], rule: Schedule) -> tuple[Missed, datetime | None]:
 
 
 def _within_limit(
-    row: Row[Any], rule: Schedule, judged: Judgement, exceptions: Mapping[datetime, Row[Any]]
+    row: Due, rule: Schedule, judged: Judgement, exceptions: Mapping[datetime, Row[Any]]
 ) -> _Taken:
     """Return the judged slots, ascending, up to the last one that `max_occurrences` allows."""
     if rule.limits.max_occurrences is None and not judged.unsent:
@@ -204,7 +204,7 @@ def _within_limit(
     return _Taken(taken, count)
 
 
-def _exhausted(row: Row[Any], rule: Schedule, more: int) -> bool:
+def _exhausted(row: Due | Moved, rule: Schedule, more: int) -> bool:
     """Say whether `max_occurrences` allows no slot beyond those counted and `more`."""
     most = rule.limits.max_occurrences
     return most is not None and row.slots_sent + more >= most

@@ -1,16 +1,53 @@
 """SQL of the deliverer: claim a delivery under a lease, and give it back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Uuid, bindparam, text
+from sqlalchemy import ARRAY, Uuid, bindparam, text
 
 from notifier.storage import waiting
 from notifier.storage.arrays import unnest
 from notifier.storage.engine import Session
 from notifier.storage.lateness import TOO_LATE
+
+
+class Claim(NamedTuple):
+    """A delivery under a lease, with all that sending it needs.
+
+    `title`, `body`, `data` and `schedule` are those of the revision that it pins, `newest_title` is today's.
+    A test message and an event have no notification. Instants are UTC.
+    """
+
+    project_id: UUID
+    id: UUID
+    notification_id: UUID | None
+    destination_id: UUID
+    trigger: str
+    scheduled_for: datetime
+    expires_at: datetime | None
+    message_id: str
+    attempts_made: int
+    lease_token: UUID
+    first_attempt_at: datetime
+    claimed_at: datetime
+    event: dict[str, Any] | None
+    title: str
+    body: str
+    data: dict[str, Any]
+    schedule: str
+    external_id: str | None
+    newest_title: str | None
+    kind: str
+    destination_name: str
+    config: dict[str, Any]
+    sealed_config: bytes | None
+    secrets: list[bytes]
+    retry_schedule: list[float] | None
+    on_unknown: str
+    again: bool
+
 
 # 1. take the rows that nobody else has; 2. write the attempts; 3. return all that the sends need. The rows
 # are locked in one order, so that two workers never wait for each other in a circle; and waited for, because
@@ -19,10 +56,9 @@ from notifier.storage.lateness import TOO_LATE
 # because the answer was lost, has the same claim.
 CLAIM = text(f"""
 WITH wanted AS MATERIALIZED (
-  SELECT d.*, w.token
+  SELECT d.*
   FROM (
-    SELECT * FROM {unnest(("project_ids", "ids", "tokens"))} AS w (project_id, id, token)
-    ORDER BY project_id, id
+    SELECT * FROM {unnest(("project_ids", "ids"))} AS w (project_id, id) ORDER BY project_id, id
   ) AS w CROSS JOIN LATERAL (
     SELECT project_id, id, notification_id, revision, destination_id, exception_id, event,
       d.status = 'sending' AS again
@@ -30,13 +66,13 @@ WITH wanted AS MATERIALIZED (
     WHERE d.project_id = w.project_id AND d.id = w.id AND d.clock = :clock AND (
       d.status IN ('pending', 'retrying')
       AND d.next_attempt_at <= clock_now() AND {TOO_LATE} IS NOT TRUE
-      OR d.lease_token = w.token
+      OR d.lease_token = :token
     )
     LIMIT 1
     FOR UPDATE
   ) AS d
 ), ready AS MATERIALIZED (
-  SELECT wanted.project_id, wanted.id, wanted.token, wanted.again,
+  SELECT wanted.project_id, wanted.id, wanted.again,
     coalesce(x.title, r.title) AS title, coalesce(x.body, r.body) AS body, r.data, r.schedule,
     n.external_id, n.title AS newest_title,
     t.kind, t.name AS destination_name, t.config, t.sealed_config, t.secrets, t.retry_schedule, t.on_unknown
@@ -52,7 +88,7 @@ WITH wanted AS MATERIALIZED (
 ), claimed AS (
   UPDATE deliveries AS d
   SET status = 'sending', attempts_made = attempts_made + CASE WHEN again THEN 0 ELSE 1 END,
-      lease_token = ready.token, lease_expires_at = clock_now() + make_interval(secs => :lease),
+      lease_token = :token, lease_expires_at = clock_now() + make_interval(secs => :lease),
       first_attempt_at = coalesce(first_attempt_at, clock_now()),
       watched = d.project_id IN (
         SELECT s.project_id FROM event_subscriptions AS s WHERE 'delivery.delivered' = ANY (s.types)
@@ -69,11 +105,11 @@ WITH wanted AS MATERIALIZED (
   INSERT INTO attempts (project_id, delivery_id, number, started_at)
   SELECT project_id, id, attempts_made, claimed_at FROM claimed WHERE NOT again
 )
-SELECT * FROM claimed
+SELECT {", ".join(Claim._fields)} FROM claimed
 """).bindparams(
     bindparam("project_ids", type_=ARRAY(Uuid)),
     bindparam("ids", type_=ARRAY(Uuid)),
-    bindparam("tokens", type_=ARRAY(Uuid)),
+    bindparam("token", type_=Uuid),
 )
 
 # A process that was frozen hands its claim back as if it had never been.
@@ -100,29 +136,23 @@ RETURNING id
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A delivery to be claimed; `token` is what the claim will be known by."""
+async def claim(
+    session: Session, wanted: Sequence[tuple[UUID, UUID]], token: UUID, lease: float
+) -> dict[UUID, Claim]:
+    """Take deliveries, given by (project id, id), for one attempt each and `lease` seconds.
 
-    project_id: UUID
-    delivery_id: UUID
-    token: UUID
-
-
-async def claim(session: Session, wanted: Sequence[Wanted], lease: float) -> dict[UUID, Row[Any]]:
-    """Take deliveries for one attempt each and `lease` seconds; return the taken ones by id.
-
-    Left out are those that are not due, too late, taken by another, or ended. What has been taken with the
-    same token is returned once more.
+    Returns the taken ones by id. Left out are those that are not due, too late, taken by another, or ended.
+    What has been taken with the same token is returned once more.
     """
     parameters = {
-        "project_ids": [one.project_id for one in wanted],
-        "ids": [one.delivery_id for one in wanted],
-        "tokens": [one.token for one in wanted],
+        "project_ids": [project_id for project_id, _ in wanted],
+        "ids": [delivery_id for _, delivery_id in wanted],
+        "token": token,
         "clock": session.clock.id,
         "lease": lease,
     }
-    return {row.id: row for row in await session.execute(CLAIM, parameters)}
+    found = map(Claim._make, await session.execute(CLAIM, parameters))
+    return {claim.id: claim for claim in found}
 
 
 async def give_back(

@@ -1,8 +1,7 @@
 """SQL of the deliverer: write how attempts ended, behind the fence of their leases."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Boolean, Float, Integer, Text, TextClause, Uuid, bindparam, text
@@ -129,8 +128,7 @@ ABSORB = _outcomes("""(
   )""")
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """How one attempt ended, ready to be written."""
 
     project_id: UUID

@@ -1,9 +1,8 @@
 """SQL of the planner: take due notifications, write their slots into the ledger, move them on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ARRAY, DateTime, Integer, Row, Text, Uuid, bindparam, select, text
@@ -20,16 +19,47 @@ ROWS_A_STATEMENT = 5000
 KEYS = ("project_ids", "ids")
 MOVED = ("project_ids", "ids", "revisions", "last_slot_ats", "next_due_ats", "sents")
 
-TAKE_DUE = text("""
+
+class Due(NamedTuple):
+    """A notification whose slot has come; `schedule` is JSON, `now` when it was taken. Instants are UTC."""
+
+    project_id: UUID
+    id: UUID
+    revision: int
+    schedule: str
+    anchor_at: datetime
+    next_due_at: datetime
+    slots_sent: int
+    now: datetime
+
+
+class Moved(NamedTuple):
+    """A slot that a user moved to another instant, which has come; likewise."""
+
+    project_id: UUID
+    id: UUID
+    revision: int
+    schedule: str
+    anchor_at: datetime
+    last_slot_at: datetime | None
+    slots_sent: int
+    exception_id: UUID
+    slot_at: datetime
+    move_to: datetime
+    now: datetime
+
+
+TAKE_DUE = text(f"""
 WITH due AS MATERIALIZED (
-  SELECT project_id, id, revision, schedule::text AS schedule, anchor_at, next_due_at, slots_sent
+  SELECT project_id, id, revision, schedule::text AS schedule, anchor_at, next_due_at, slots_sent,
+    clock_now() AS now
   FROM notifications
   WHERE clock = :clock AND status = 'active' AND next_due_at <= clock_now()
   ORDER BY next_due_at
   LIMIT :batch
   FOR UPDATE SKIP LOCKED
 )
-SELECT due.*, clock_now() AS now FROM due
+SELECT {", ".join(Due._fields)} FROM due
 """)
 
 # A statement of its own: what it sees is newer than the locks, so it fits the revisions just read.
@@ -48,7 +78,7 @@ WHERE (project_id, notification_id) IN (SELECT * FROM {unnest(KEYS)}) AND delete
 
 # Slots that a user moved to another instant are planned by themselves; the rule goes its own way, and
 # may have come to its end meanwhile. The notification is locked too: it may be edited, or just be planned.
-TAKE_MOVED = text("""
+TAKE_MOVED = text(f"""
 WITH moved AS MATERIALIZED (
   SELECT n.project_id, n.id, n.revision, n.schedule::text AS schedule, n.anchor_at, n.last_slot_at,
     n.slots_sent, x.id AS exception_id, x.slot_at, x.move_to, clock_now() AS now
@@ -63,7 +93,7 @@ WITH moved AS MATERIALIZED (
   UPDATE notification_exceptions AS x SET planned_at = clock_now() FROM moved
   WHERE x.project_id = moved.project_id AND x.id = moved.exception_id
 )
-SELECT moved.* FROM moved
+SELECT {", ".join(Moved._fields)} FROM moved
 """)
 
 # A destination that is blocked gets its deliveries held. Rows that the schema has already are left alone:
@@ -153,8 +183,7 @@ WHERE d.project_id = overdue.project_id AND d.id = overdue.id AND d.status IN ('
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class NewDelivery:
+class NewDelivery(NamedTuple):
     """One row for the ledger: `pending`, `held`, or ended at once with a reason.
 
     `slot_count` over 1 makes it a range, from `scheduled_for` to `range_end`.
@@ -176,8 +205,7 @@ class NewDelivery:
     exception_id: UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """Where a planned notification stands now; without `next_due_at` it is completed.
 
     `sent` is how many of its slots were taken up to be sent.
@@ -191,12 +219,20 @@ class Move:
     sent: int = 0
 
 
-async def take_due(session: Session, batch: int) -> Sequence[Row[Any]]:
+def as_due(row: Row[Any]) -> Due:
+    """Return a row that has these columns, and perhaps more, as the planner takes it."""
+    return Due._make(getattr(row, name) for name in Due._fields)
+
+
+async def take_due(session: Session, batch: int) -> list[Due]:
     """Lock and return up to `batch` due notifications that no other planner holds, oldest first."""
-    return (await session.execute(TAKE_DUE, {"batch": batch, "clock": session.clock.id})).all()
+    found = await session.execute(TAKE_DUE, {"batch": batch, "clock": session.clock.id})
+    return [Due._make(row) for row in found]
 
 
-async def destinations_of(session: Session, due: Sequence[Row[Any]]) -> dict[tuple[UUID, UUID], list[UUID]]:
+async def destinations_of(
+    session: Session, due: Sequence[Due | Moved | Row[Any]]
+) -> dict[tuple[UUID, UUID], list[UUID]]:
     """Return the destinations of taken notifications, in their order, by (project id, notification id)."""
     if not due:
         return {}
@@ -205,7 +241,7 @@ async def destinations_of(session: Session, due: Sequence[Row[Any]]) -> dict[tup
 
 
 async def exceptions_of(
-    session: Session, due: Sequence[Row[Any]]
+    session: Session, due: Sequence[Due]
 ) -> dict[tuple[UUID, UUID], dict[datetime, Row[Any]]]:
     """Return the exceptions of taken notifications, by (project id, notification id), then by slot."""
     if not due:
@@ -217,16 +253,17 @@ async def exceptions_of(
     return found
 
 
-async def take_moved(session: Session, batch: int) -> Sequence[Row[Any]]:
+async def take_moved(session: Session, batch: int) -> list[Moved]:
     """Take up to `batch` moved slots that have come due; they count as planned from here on."""
-    return (await session.execute(TAKE_MOVED, {"batch": batch, "clock": session.clock.id})).all()
+    found = await session.execute(TAKE_MOVED, {"batch": batch, "clock": session.clock.id})
+    return [Moved._make(row) for row in found]
 
 
 async def add_slots(session: Session, rows: Sequence[NewDelivery]) -> list[tuple[UUID, UUID]]:
     """Write `rows`; return (project id, delivery id) of those that a worker shall send now."""
     pending: list[tuple[UUID, UUID]] = []
     for start in range(0, len(rows), ROWS_A_STATEMENT):
-        columns = _columns(rows[start : start + ROWS_A_STATEMENT], NewDelivery)
+        columns = _columns(rows[start : start + ROWS_A_STATEMENT])
         written = await session.execute(ADD_SLOTS, columns | {"clock": session.clock.id})
         pending += [(row.project_id, row.id) for row in written if row.status == "pending"]
     return pending
@@ -235,10 +272,10 @@ async def add_slots(session: Session, rows: Sequence[NewDelivery]) -> list[tuple
 async def move_on(session: Session, moves: Sequence[Move]) -> None:
     """Write where the planned notifications stand now."""
     if moves:
-        await session.execute(MOVE_ON, _columns(moves, Move))
+        await session.execute(MOVE_ON, _columns(moves))
 
 
-async def count_sent(session: Session, rows: Sequence[Row[Any]]) -> None:
+async def count_sent(session: Session, rows: Sequence[Moved]) -> None:
     """Count one slot more for each of these notifications, of which there may be several rows."""
     if rows:
         await session.execute(COUNT_SENT, _keys(rows))
@@ -276,13 +313,13 @@ async def hold_overdue(session: Session, stretch: Stretch) -> int:
     return (await session.execute(HOLD_OVERDUE, stretch.bounds(session))).rowcount
 
 
-def _keys(rows: Sequence[Row[Any]]) -> dict[str, list[UUID]]:
+def _keys(rows: Sequence[Due | Moved | Row[Any]]) -> dict[str, list[UUID]]:
     return {"project_ids": [row.project_id for row in rows], "ids": [row.id for row in rows]}
 
 
-def _columns(rows: Sequence[Any], of: type[Any]) -> dict[str, list[Any]]:
-    """Turn rows into the arrays that `unnest` takes: the field `id` becomes the parameter `ids`."""
-    return {_plural(field.name): [getattr(row, field.name) for row in rows] for field in fields(of)}
+def _columns(rows: Sequence[NewDelivery] | Sequence[Move]) -> dict[str, tuple[Any, ...]]:
+    """Turn rows, of which there are some, into the arrays that `unnest` takes: of field `id` come `ids`."""
+    return dict(zip(map(_plural, rows[0]._fields), zip(*rows, strict=True), strict=True))
 
 
 def _plural(name: str) -> str:
