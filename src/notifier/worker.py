@@ -179,7 +179,7 @@ def begin(ctx: dict[str, Any], project_id: str, delivery_id: str) -> asyncio.Fut
 
 
 async def deliver(ctx: dict[str, Any], project_id: str, delivery_id: str) -> None:
-    """Do the same in a worker of arq's own. Catches everything: the row says whether to try again."""
+    """Do the same for a worker of arq's own. Catches everything: the row says whether to try again."""
     try:
         await begin(ctx, project_id, delivery_id)
     except Exception as error:

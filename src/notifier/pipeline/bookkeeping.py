@@ -5,7 +5,7 @@ The promises stay per delivery: each has its own lease and fence.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -50,7 +50,7 @@ class Bookkeeping:
         The time is in monotonic seconds. None for those that are not due, expired, taken, or have ended.
         """
         token = new_id()
-        return await _insist(lambda: self._claim(wanted, token), len(wanted))
+        return await _insist(lambda: self._claim(wanted, token), "claim", deliveries=len(wanted))
 
     async def _claim(self, wanted: Sequence[tuple[UUID, UUID]], token: UUID) -> list[Claim | None]:
         async with self._database.statement() as session:
@@ -63,7 +63,7 @@ class Bookkeeping:
 
         Left alone, it would count as a try of which nobody knows how it ended.
         """
-        await _insist(lambda: self._give_back(claim, wait), 1)
+        await _insist(lambda: self._give_back(claim, wait), "give_back", delivery_id=str(claim.id))
 
     async def _give_back(self, claim: Claim, wait: float) -> None:
         async with self._database.statement() as session:
@@ -121,7 +121,7 @@ class Bookkeeping:
             return await outcomes.absorb(session, late)
 
 
-async def _insist(work: Callable[[], Awaitable[T]], deliveries: int) -> tuple[float, T]:
+async def _insist(work: Callable[[], Awaitable[T]], name: str, **about: Any) -> tuple[float, T]:
     """Return when `work` was begun (monotonic seconds), and what it returned.
 
     A database that is away for a moment is asked again: nothing has been sent, and the token says who asks.
@@ -130,6 +130,6 @@ async def _insist(work: Callable[[], Awaitable[T]], deliveries: int) -> tuple[fl
         try:
             return monotonic(), await work()
         except Exception as error:
-            log.warning("claim.retry", deliveries=deliveries, error=repr(error))
+            log.warning(f"{name}.retry", error=repr(error), **about)
             await asyncio.sleep(pause)
     return monotonic(), await work()

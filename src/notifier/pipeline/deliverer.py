@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -62,6 +63,10 @@ class _Overslept(Exception):
     """The claim is so old that its lease could end before a send that begins now."""
 
 
+class _Unwanted(Exception):
+    """Nobody waits for the delivery any longer: it was cancelled while it was being claimed."""
+
+
 class Sender(Protocol):
     """What sends: a channel, or what stands in for it."""
 
@@ -79,7 +84,7 @@ class Channels(Protocol):
         """Return what sends to destinations of `kind`."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Deliverer:
     """What every delivery needs. Outcomes wait `window` seconds for company."""
 
@@ -100,17 +105,18 @@ class Deliverer:
 
     def __post_init__(self) -> None:
         """Make what goes from step to step."""
-        self._composer = Composer(self.cipher)
+        keep = partial(object.__setattr__, self)
+        keep("_composer", Composer(self.cipher))
         # whole polls are admitted at once, and as many as an earlier batch made room for
-        self._admitted = Batcher(self._claim, window=0, most=TOGETHER)
-        self._ended = Batcher(self._record, window=self.window, most=TOGETHER)
+        keep("_admitted", Batcher(self._claim, window=0, most=TOGETHER))
+        keep("_ended", Batcher(self._record, window=self.window, most=TOGETHER))
 
     async def deliver(self, project_id: UUID, delivery_id: UUID) -> None:
         """Try one delivery once. Does nothing if it is not due, is another worker's, or has ended."""
         await self.begin(project_id, delivery_id)
 
     def begin(self, project_id: UUID, delivery_id: UUID) -> InHand:
-        """Begin to try one delivery once; what is returned is done when `deliver` would return."""
+        """Begin to try one delivery once; what is returned is done once that is over. It may be cancelled."""
         failpoints.reach(failpoints.AFTER_PICK_UP)
         one = InHand(project_id, delivery_id, self._admitted.add)
         self.projects.enter(project_id, one)
@@ -119,8 +125,8 @@ class Deliverer:
     async def _claim(self, admitted: Sequence[InHand]) -> None:
         """Claim (step 1): the rows say `sending` before anything leaves this process."""
         wanted = [one for one in admitted if not one.done()]
-        for gone in (one for one in admitted if one.done()):
-            gone.end(well=False)
+        if not wanted:
+            return
         try:
             started, claims = await self.books.claim([one.wanted for one in wanted])
         except Exception as error:
@@ -142,11 +148,13 @@ class Deliverer:
     async def _send(self, one: InHand) -> None:
         """Send (step 2), or give the claim back."""
         try:
+            if one.done():
+                raise _Unwanted
             outcome = await self._try(one.claim, one.started)
             failpoints.reach(failpoints.BEFORE_OUTCOME)
             one.finished = self._judge(one.claim, outcome, monotonic() - one.started)
             one.give_up_at = monotonic() + self.limits.recording
-        except (Crowded, _Overslept) as error:
+        except (Crowded, _Overslept, _Unwanted) as error:
             await self._give_back(one, error)
         except BaseException as error:
             one.fail(error)
@@ -157,8 +165,8 @@ class Deliverer:
 
     async def _give_back(self, one: InHand, why: Exception) -> None:
         """Give back a claim from which nothing was sent; its project has earned nothing by it."""
-        log.info("claim.given_back", delivery_id=str(one.claim.id), why=type(why).__name__)
         try:
+            log.info("claim.given_back", delivery_id=str(one.claim.id), why=type(why).__name__)
             await self.books.give_back(one.claim, CROWDED_WAIT if isinstance(why, Crowded) else 0)
         except Exception as error:
             one.fail(error)
@@ -251,10 +259,23 @@ class Deliverer:
         except Exception as error:
             written = [error] * len(ended)
         for one, result in zip(ended, written, strict=True):
-            if isinstance(result, Exception):
-                self._record_later(one, result)
-            else:
+            try:
                 self._finish(one, result)
+            except Exception as error:
+                # a log on a full disk, say: it costs this one its end, and no other one
+                one.fail(error)
+
+    def _finish(self, one: InHand, recorded: bool | Exception) -> None:
+        """Log, count and end what is recorded; what is not yet, again later."""
+        if isinstance(recorded, Exception):
+            self._record_later(one, recorded)
+            return
+        finished = one.finished
+        outcome, verdict = finished.outcome.result, finished.verdict
+        self.count(one.claim.kind, outcome, verdict.status, verdict.reason, finished.duration_ms / 1000)
+        log.info("delivery.attempted", recorded=recorded, **_line(one.claim, finished))
+        failpoints.reach(failpoints.AFTER_OUTCOME)
+        one.end(well=True)
 
     def _record_later(self, one: InHand, error: Exception) -> None:
         """Write the outcome again and again, while the database is away: it must not become a duplicate."""
@@ -262,17 +283,9 @@ class Deliverer:
             log.error("outcome.lost", exc_info=error, **_line(one.claim, one.finished))
             one.end(well=True)
             return
-        log.warning("outcome.retry", delivery_id=str(one.claim.id), error=repr(error))
         asyncio.get_running_loop().call_later(one.pause, self._ended.add, one)
+        log.warning("outcome.retry", delivery_id=str(one.claim.id), error=repr(error))
         one.pause = min(one.pause * 2, LONGEST_PAUSE)
-
-    def _finish(self, one: InHand, recorded: bool) -> None:
-        finished = one.finished
-        outcome, verdict = finished.outcome.result, finished.verdict
-        self.count(one.claim.kind, outcome, verdict.status, verdict.reason, finished.duration_ms / 1000)
-        log.info("delivery.attempted", recorded=recorded, **_line(one.claim, finished))
-        failpoints.reach(failpoints.AFTER_OUTCOME)
-        one.end(well=True)
 
 
 def _line(claim: Claim, finished: Finished) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from notifier.storage.outcomes import Finished
 
 
 class InHand(asyncio.Future[None]):
-    """Done once it is over. Who cancels it ends the attempt too; an outcome that is known is still written.
+    """Done once it is over. Who cancels it ends the attempt too; an outcome that is known is
+    still written, as long as the process lives.
 
     It is handed on from one step to the next as data: at thousands in hand, a task that waits for each step
     would cost more than the steps do.
@@ -71,7 +72,8 @@ class InHand(asyncio.Future[None]):
             self.place = None
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Give up, as its task would if it were one."""
+        """Give up, as its task would if it were one; what is done holds no place."""
+        self._leave(well=False)
         if self.attempt is not None:
             self.attempt.cancel(msg)
         return super().cancel(msg)

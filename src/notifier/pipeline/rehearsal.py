@@ -93,7 +93,7 @@ class Rehearsal:
         if event.plan_at <= self.now:
             await planner.sweep(here, None, batch=BATCH)
         books = Bookkeeping(here, lease=LEASE_SECONDS)
-        deliverer = replace(self.deliverer, books=books, channels=self.capture)
+        deliverer = replace(self.deliverer, books=books, channels=self.capture, window=0)
         async with here.transaction() as session:
             waiting = await rehearsals.waiting(session)
         for delivery_id in waiting:
