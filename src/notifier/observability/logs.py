@@ -2,9 +2,12 @@
 
 import logging
 import sys
-from typing import Any
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
 
 import structlog
+from structlog.typing import EventDict
 
 from notifier import json_text
 
@@ -42,15 +45,20 @@ def configure(*, log_format: str, level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _json(line: dict[str, Any], **_: Any) -> str:
+def _json(_logger: object, _name: str, line: EventDict) -> str:
     """Return a line as JSON; what is none is shown as Python shows it."""
     return json_text.write(line, fallback=repr)
 
 
+def _readable(_logger: object, _name: str, line: EventDict) -> EventDict:
+    """Make text of ids, instants and words from fixed lists, as JSON does by itself."""
+    return {name: str(it) if isinstance(it, UUID | datetime | StrEnum) else it for name, it in line.items()}
+
+
 def _renderers(log_format: str) -> list[structlog.types.Processor]:
     if log_format == "console":
-        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
+        return [_readable, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    return [structlog.processors.format_exc_info, _json]
 
 
 def _formatter(

@@ -292,23 +292,23 @@ def _line(claim: Claim, finished: Finished) -> dict[str, Any]:
     """Return the fields of the one wide line that is logged for an attempt."""
     verdict: Verdict = finished.verdict
     return {
-        "delivery_id": str(claim.id),
-        "notification_id": claim.notification_id and str(claim.notification_id),
+        "delivery_id": claim.id,
+        "notification_id": claim.notification_id,
         "external_id": claim.external_id,
         # as it was written: the rendered words belong to the receiver alone
         "title": claim.title or claim.newest_title,
-        "destination_id": str(claim.destination_id),
+        "destination_id": claim.destination_id,
         "destination_name": claim.destination_name,
         "kind": claim.kind,
         "trigger": claim.trigger,
         "message_id": claim.message_id,
-        "scheduled_for": claim.scheduled_for.isoformat(),
+        "scheduled_for": claim.scheduled_for,
         "attempt": finished.number,
-        "outcome": finished.outcome.result.value,
+        "outcome": finished.outcome.result,
         "status_code": finished.outcome.status_code,
         "error": finished.outcome.error,
-        "status": verdict.status.value,
-        "reason": verdict.reason and verdict.reason.value,
+        "status": verdict.status,
+        "reason": verdict.reason,
         "retry_in_seconds": verdict.wait and verdict.wait.total_seconds(),
         "duration_ms": finished.duration_ms,
     }
