@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from notifier.gathering import Gatherer
+from notifier.gathering import Batcher, Gatherer
+from tests.processes import until
 
 
 class Work:
@@ -98,3 +99,42 @@ async def test_an_error_among_the_results_is_that_of_one_caller_only() -> None:
     call = Gatherer(halve, window=0.001, most=100)
     found = await asyncio.gather(*(call(n) for n in (2, 3, 4)), return_exceptions=True)
     assert (found[0], str(found[1]), found[2]) == (1, "3", 2)
+
+
+async def test_a_batch_whose_work_raises_does_not_stop_the_next_one() -> None:
+    done: list[int] = []
+    reported: list[dict[str, object]] = []
+
+    async def work(items: Sequence[int]) -> None:
+        if 0 in items:
+            raise ValueError("away")
+        done.extend(items)
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    try:
+        batcher = Batcher(work, window=0, most=2, at_once=1)
+        for n in range(5):
+            batcher.add(n)
+        await until(lambda: done == [2, 3, 4])
+        await until(lambda: not batcher._running)
+    finally:
+        loop.set_exception_handler(None)
+    batcher.add(5)
+    await until(lambda: done[-1] == 5)
+    assert [str(context["exception"]) for context in reported] == ["away"], "nobody hears of it"
+
+
+async def test_items_come_in_their_order_and_no_batch_is_larger_than_it_may_be() -> None:
+    batches: list[list[int]] = []
+
+    async def work(items: Sequence[int]) -> None:
+        batches.append(list(items))
+        await asyncio.sleep(0)
+
+    batcher = Batcher(work, window=0, most=3, at_once=2)
+    for n in range(20):
+        batcher.add(n)
+    await until(lambda: sum(map(len, batches)) == 20)
+    assert [item for batch in batches for item in batch] == list(range(20))
+    assert max(map(len, batches)) == 3

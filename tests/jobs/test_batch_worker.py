@@ -2,19 +2,26 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID, uuid4
 
 import pytest
 from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.worker import Worker, func
+from structlog.testing import capture_logs
 
 from notifier import jobs
 from notifier.jobs import Job
 from notifier.jobs.batch_worker import BatchWorker
+from tests.processes import until
+
+if TYPE_CHECKING:
+    from arq.typing import WorkerCoroutine
 
 PROJECT = UUID(int=7)
+Start = Callable[[str], asyncio.Future[None]]
 
 
 class Crew:
@@ -45,6 +52,18 @@ class Crew:
             handle_signals=False,
             **options,
         )
+
+    def plain_worker(self, start: Start, **options: Any) -> BatchWorker:
+        """Return a worker whose job function is a plain one: it returns a future."""
+        worker = self.worker(BatchWorker, **options)
+        assert isinstance(worker, BatchWorker)
+
+        def begin(_ctx: dict[str, Any], _project_id: str, delivery_id: str) -> asyncio.Future[None]:
+            return start(delivery_id)
+
+        known = worker.functions[jobs.DELIVER]
+        worker.functions[jobs.DELIVER] = replace(known, coroutine=cast("WorkerCoroutine", begin))
+        return worker
 
     async def ring(self, count: int) -> list[str]:
         rung = [Job(PROJECT, uuid4(), 1) for _ in range(count)]
@@ -159,3 +178,105 @@ async def test_a_job_that_runs_for_too_long_is_ended_and_its_place_is_free_again
         await worker.main()
     await worker.close()
     assert crew.done == Counter(set(rung) - set(stuck))
+
+
+def future() -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_a_job_that_is_a_future_holds_its_place_until_that_is_done(crew: Crew) -> None:
+    rung = await crew.ring(30)
+    open_: list[asyncio.Future[None]] = []
+    most_open: list[int] = []
+
+    def start(delivery_id: str) -> asyncio.Future[None]:
+        open_.append(one := future())
+        most_open.append(sum(not each.done() for each in open_))
+        crew.done[delivery_id] += 1
+        asyncio.get_running_loop().call_later(0.001, one.set_result, None)
+        return one
+
+    worker = crew.plain_worker(start, max_jobs=4)
+    await worker.main()
+    assert max(most_open) == 4
+    assert crew.done == Counter(rung)
+    assert (worker.jobs_complete, worker.jobs_failed, worker.tasks) == (30, 0, {})
+    await worker.close()
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_a_future_that_is_overdue_is_cancelled_and_its_place_is_free_again(crew: Crew) -> None:
+    rung = await crew.ring(20)
+    stuck: list[asyncio.Future[None]] = []
+
+    def start(delivery_id: str) -> asyncio.Future[None]:
+        one = future()
+        if not stuck:
+            stuck.append(one)
+            return one
+        one.set_result(None)
+        crew.done[delivery_id] += 1
+        return one
+
+    worker = crew.plain_worker(start, max_jobs=1, job_timeout=0.1)
+    async with asyncio.timeout(20):
+        await worker.main()
+    assert stuck[0].cancelled()
+    assert (crew.done.total(), worker.jobs_complete, worker.tasks) == (len(rung) - 1, 19, {})
+    await worker.close()
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_a_future_that_is_done_at_once_counts_as_complete(crew: Crew) -> None:
+    await crew.ring(20)
+
+    def start(_delivery_id: str) -> asyncio.Future[None]:
+        one = future()
+        one.set_result(None)
+        return one
+
+    worker = crew.plain_worker(start, max_jobs=3)
+    async with asyncio.timeout(20):
+        await worker.main()
+    assert (worker.jobs_complete, worker.jobs_failed, worker.tasks) == (20, 0, {})
+    await worker.close()
+
+
+def raises_at_once(_error: Exception) -> asyncio.Future[None]:
+    raise _error
+
+
+def fails_later(error: Exception) -> asyncio.Future[None]:
+    one = future()
+    asyncio.get_running_loop().call_soon(one.set_exception, error)
+    return one
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+@pytest.mark.parametrize("fail", [raises_at_once, fails_later])
+async def test_a_job_that_fails_is_logged_and_ends_nobody_else(
+    crew: Crew, fail: Callable[[Exception], asyncio.Future[None]]
+) -> None:
+    rung = await crew.ring(10)
+    bad = sorted(rung)[4]
+
+    def start(delivery_id: str) -> asyncio.Future[None]:
+        if delivery_id == bad:
+            return fail(ValueError("no such delivery"))
+        one = future()
+        asyncio.get_running_loop().call_later(0.001, one.set_result, None)
+        crew.done[delivery_id] += 1
+        return one
+
+    worker = crew.plain_worker(start, burst=False)
+    with capture_logs() as logs:
+        running = asyncio.create_task(worker.main())
+        await until(lambda: worker.jobs_complete == 9)
+        await until(lambda: worker.jobs_failed == 1)
+        assert not running.done()
+        running.cancel()
+        await worker.close()
+    assert crew.done == Counter(set(rung) - {bad})
+    failed = [line["job_id"] for line in logs if line["event"] == "job.failed"]
+    assert [job_id.partition(":")[0] for job_id in failed] == [bad]

@@ -1,6 +1,8 @@
 """The clock of a test project: the real engine run forward, and nothing of it meets the live one."""
 
+import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -177,6 +179,16 @@ async def test_a_rehearsal_leaves_no_sign_of_life_and_rings_for_nobody(house: Ho
     assert await house.sql("SELECT 1 FROM heartbeats") == []
     assert await house.rung() == []
     assert house.puppet.sent == []
+
+
+async def test_the_deliveries_of_a_rehearsal_do_not_wait_for_company(house: House, begin: Begin) -> None:
+    for_ever = 3600.0
+    house.deliverer = replace(house.deliverer, window=for_ever)
+    timeline = await begin("2027-01-01T00:00")
+    await timeline.create("daily")
+    async with asyncio.timeout(60):
+        await timeline.advance("2027-01-04T00:00")
+    assert [how for _, how in await timeline.ledger()] == ["delivered"] * 3
 
 
 async def test_the_clock_of_a_transaction_ends_with_it(begin: Begin) -> None:
