@@ -10,9 +10,10 @@ from notifier import jobs
 from notifier.channels import registry
 from notifier.channels.capture import Capture
 from notifier.channels.registry import Registry
+from notifier.pipeline.attempts import Limits
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads
-from notifier.pipeline.deliverer import Deliverer, Limits
+from notifier.pipeline.deliverer import Deliverer
 from notifier.pipeline.rehearsal import Rehearsal
 from notifier.settings import Settings
 from notifier.storage.encryption import Cipher

@@ -7,8 +7,9 @@ from sqlalchemy import event
 from notifier.clock import new_id
 from notifier.domain.delivery import Outcome, Reason
 from notifier.gathering import AT_ONCE
+from notifier.pipeline.attempts import Limits
 from notifier.pipeline.bookkeeping import Bookkeeping
-from notifier.pipeline.deliverer import Deliverer, Limits
+from notifier.pipeline.deliverer import Deliverer
 from tests.house import House
 
 TOO_LARGE_TO_BE_STORED = 2**40

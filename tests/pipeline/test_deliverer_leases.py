@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
+from notifier.pipeline.attempts import Limits
 from notifier.pipeline.bookkeeping import Bookkeeping
-from notifier.pipeline.deliverer import Deliverer, Limits
+from notifier.pipeline.deliverer import Deliverer
 from tests.house import House, rows_of
 from tests.servers import execute
 

@@ -18,8 +18,9 @@ from sqlalchemy import Row
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome
 from notifier.domain.errors import NotifierError
 from notifier.pipeline import health, planner, rescuer, retention, settling
+from notifier.pipeline.attempts import Limits
 from notifier.pipeline.bookkeeping import Bookkeeping
-from notifier.pipeline.deliverer import Deliverer, Limits
+from notifier.pipeline.deliverer import Deliverer
 from notifier.services import destinations
 from notifier.services.context import Caller, Context
 from notifier.storage import access

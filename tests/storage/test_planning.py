@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from notifier.clock import new_id
 from notifier.storage import planning
-from notifier.storage.planning import Move, NewDelivery
+from notifier.storage.plan_rows import Move, NewDelivery
 from notifier.storage.tables import LIVE
 from tests.house import PROJECT, House, bulk_due, open_house
 

@@ -7,28 +7,27 @@ which the rescuer breaks.
 """
 
 import asyncio
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import structlog
 
-from notifier import failpoints, rendering
+from notifier import failpoints
 from notifier.clock import monotonic
 from notifier.deadlines import Deadlines
-from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Trigger
-from notifier.domain.retry import Verdict, decide, is_last
+from notifier.domain.retry import Verdict
 from notifier.gathering import Batcher
+from notifier.pipeline.attempts import Attempts, Channels, Limits, Overslept
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads, Crowded
 from notifier.pipeline.composing import Composer
 from notifier.pipeline.in_hand import InHand
 from notifier.storage.claims import Claim
-from notifier.storage.encryption import Cipher, DecryptionFailed
+from notifier.storage.encryption import Cipher
 from notifier.storage.outcomes import Finished
 
 log = structlog.get_logger(__name__)
@@ -45,43 +44,8 @@ TOGETHER = 500
 """Deliveries in one statement."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds: how long a claim holds, how long a try may take (less), and how long to try to record it."""
-
-    lease: float
-    longest_send: float
-    recording: float
-
-    @property
-    def too_old_to_send(self) -> float:
-        """The age from which on a claim could end before a send that begins now."""
-        return self.lease - self.longest_send
-
-
-class _Overslept(Exception):
-    """The claim is so old that its lease could end before a send that begins now."""
-
-
 class _Unwanted(Exception):
     """Nobody waits for the delivery any longer: it was cancelled while it was being claimed."""
-
-
-class Sender(Protocol):
-    """What sends: a channel, or what stands in for it."""
-
-    def receiver(self, config: Mapping[str, Any]) -> str:
-        """Name the server behind a destination: what is slow for one of its destinations is so for all."""
-
-    async def send(self, envelope: Envelope) -> Outcome:
-        """Try once."""
-
-
-class Channels(Protocol):
-    """The channels by kind."""
-
-    def get(self, kind: str) -> Sender:
-        """Return what sends to destinations of `kind`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +63,22 @@ class Deliverer:
     deadlines: Deadlines = field(default_factory=Deadlines)
     count: Callable[[str, str, str, str | None, float], None] = lambda *_: None
     """Told of each attempt: kind, outcome, new status, reason, seconds. A rehearsal's are counted nowhere."""
-    _composer: Composer = field(init=False)
+    _attempts: Attempts = field(init=False)
     _admitted: Batcher[InHand] = field(init=False)
     _ended: Batcher[InHand] = field(init=False)
 
     def __post_init__(self) -> None:
         """Make what goes from step to step."""
         keep = partial(object.__setattr__, self)
-        keep("_composer", Composer(self.cipher))
+        tools = (
+            self.channels,
+            Composer(self.cipher),
+            self.waits,
+            self.limits,
+            self.receivers,
+            self.deadlines,
+        )
+        keep("_attempts", Attempts(*tools))
         # whole polls are admitted at once, and as many as an earlier batch made room for
         keep("_admitted", Batcher(self._claim, window=0, most=TOGETHER))
         keep("_ended", Batcher(self._record, window=self.window, most=TOGETHER))
@@ -150,11 +122,9 @@ class Deliverer:
         try:
             if one.done():
                 raise _Unwanted
-            outcome = await self._try(one.claim, one.started)
-            failpoints.reach(failpoints.BEFORE_OUTCOME)
-            one.finished = self._judge(one.claim, outcome, monotonic() - one.started)
+            one.finished = await self._attempts.make(one.claim, one.started)
             one.give_up_at = monotonic() + self.limits.recording
-        except (Crowded, _Overslept, _Unwanted) as error:
+        except (Crowded, Overslept, _Unwanted) as error:
             await self._give_back(one, error)
         except BaseException as error:
             one.fail(error)
@@ -172,85 +142,6 @@ class Deliverer:
             one.fail(error)
         else:
             one.end(well=False)
-
-    async def _try(self, claim: Claim, started: float) -> Outcome:
-        """Render and send; what cannot be rendered or sent is an outcome too.
-
-        Raises Crowded or _Overslept if nothing was sent and the claim is to be given back.
-        """
-        try:
-            channel = self.channels.get(claim.kind)
-            envelope = self._composer.envelope(claim, last=self._is_last(claim))
-            receiver = channel.receiver(envelope.config)
-        except rendering.TemplateSlow as error:
-            # it was fast enough when it was saved
-            return Outcome(AttemptOutcome.FAILED, error=str(error), ours=True)
-        except rendering.TemplateFailed as error:
-            return Outcome.rejected(Reason.TEMPLATE_ERROR, str(error))
-        except DecryptionFailed as error:
-            return Outcome.rejected(Reason.DECRYPTION_ERROR, str(error))
-        except Exception as error:
-            # a bug, but nothing has left; a newer version may do better
-            log.exception("envelope.failed", delivery_id=str(claim.id), kind=claim.kind)
-            return Outcome(AttemptOutcome.FAILED, error=f"internal error: {type(error).__name__}", ours=True)
-        async with self.receivers.place((claim.kind, receiver)):
-            return await self._send_in_time(channel, envelope, started)
-
-    async def _send_in_time(self, channel: Sender, envelope: Envelope, started: float) -> Outcome:
-        """Send, unless this process slept for so long that its lease could end first.
-
-        Channels keep their own time-outs; this one is for a channel that does not, so that its lease holds.
-        """
-        age = monotonic() - started
-        if age > self.limits.too_old_to_send:
-            raise _Overslept
-        try:
-            with self.deadlines.within(self.limits.lease - age):
-                return await channel.send(envelope)
-        except Exception as error:
-            # a bug, so nobody knows how far it got
-            log.exception("channel.failed", delivery_id=str(envelope.delivery_id), kind=envelope.kind)
-            return Outcome(AttemptOutcome.UNKNOWN, error=f"internal error: {type(error).__name__}")
-
-    def _judge(self, claim: Claim, outcome: Outcome, elapsed: float) -> Finished:
-        """Decide what follows; a test message gets one try."""
-        verdict = decide(
-            outcome,
-            attempts_made=claim.attempts_made,
-            now=claim.claimed_at + timedelta(seconds=elapsed),
-            expires_at=claim.expires_at,
-            waits=self._waits(claim),
-            jitter=random.uniform(-1, 1),  # noqa: S311 - spreads load, hides nothing
-            hold_unknown=claim.on_unknown == "hold",
-        )
-        return Finished(
-            claim.project_id,
-            claim.id,
-            claim.destination_id,
-            claim.lease_token,
-            claim.attempts_made,
-            outcome,
-            verdict,
-            int(elapsed * 1000),
-        )
-
-    def _is_last(self, claim: Claim) -> bool:
-        """Say whether this may be the last try: by its end the next slot is too near, or no wait is left."""
-        ends_by = claim.claimed_at + timedelta(seconds=self.limits.lease)
-        return is_last(
-            attempts_made=claim.attempts_made,
-            ends_by=ends_by,
-            expires_at=claim.expires_at,
-            waits=self._waits(claim),
-        )
-
-    def _waits(self, claim: Claim) -> tuple[timedelta, ...]:
-        """Return the waits between tries: the destination's own, else the service's; a test has none."""
-        if claim.trigger == Trigger.TEST:
-            return ()
-        if claim.retry_schedule is None:
-            return self.waits
-        return tuple(timedelta(seconds=wait) for wait in claim.retry_schedule)
 
     async def _record(self, ended: Sequence[InHand]) -> None:
         """Record (step 3), behind the fences of the leases."""

@@ -12,7 +12,7 @@ from notifier.pipeline import resumer
 from notifier.pipeline.plans import Plan
 from notifier.storage import planning
 from notifier.storage.engine import Database, Session
-from notifier.storage.planning import Due, Moved
+from notifier.storage.plan_rows import Due, Moved
 from notifier.storage.tables import LIVE
 
 log = structlog.get_logger(__name__)

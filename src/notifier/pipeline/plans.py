@@ -12,7 +12,7 @@ from notifier.clock import new_id
 from notifier.domain import schedule
 from notifier.domain.delivery import Reason, Status, message_id
 from notifier.domain.schedule import Interval, Judgement, Missed, Schedule
-from notifier.storage.planning import Due, Move, Moved, NewDelivery
+from notifier.storage.plan_rows import Due, Move, Moved, NewDelivery
 
 MOST_MISSED_LISTED = 24
 """Missed slots that get rows of their own; what is older becomes one range."""

@@ -13,7 +13,7 @@ from notifier.pipeline.holder import held_before
 from notifier.pipeline.plans import Plan
 from notifier.storage import notifications, pauses, planning
 from notifier.storage.engine import Session
-from notifier.storage.planning import Due
+from notifier.storage.plan_rows import Due, as_due
 from notifier.storage.tables import LIVE
 
 log = structlog.get_logger(__name__)
@@ -36,7 +36,7 @@ async def settle(
     """
     row = await notifications.as_due(session, project_id, notification_id)
     if row.status == "active":
-        await _plan(session, planning.as_due(row), queue, await held_before(session, hold_after))
+        await _plan(session, as_due(row), queue, await held_before(session, hold_after))
     else:
         await _skip(session, row)
 

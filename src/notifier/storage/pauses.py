@@ -11,7 +11,7 @@ from notifier.domain.delivery import Reason, Status, message_id
 from notifier.domain.pause import Resumption
 from notifier.storage import notifications, planning
 from notifier.storage.engine import Session
-from notifier.storage.planning import NewDelivery
+from notifier.storage.plan_rows import NewDelivery
 
 OVER = text("""
 SELECT project_id, id, revision, schedule::text AS schedule, anchor_at, next_due_at, slots_sent, paused_until

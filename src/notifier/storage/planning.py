@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, DateTime, Integer, Row, Text, Uuid, bindparam, select, text
 
-from notifier.domain.delivery import Status
 from notifier.storage.arrays import unnest
 from notifier.storage.engine import Session
 from notifier.storage.lateness import TOO_LATE
+from notifier.storage.plan_rows import Due, Move, Moved, NewDelivery
 from notifier.storage.stretches import WALKED, Stretch, walking
 from notifier.storage.tables import clock_now
 
@@ -18,35 +18,6 @@ ROWS_A_STATEMENT = 5000
 
 KEYS = ("project_ids", "ids")
 MOVED = ("project_ids", "ids", "revisions", "last_slot_ats", "next_due_ats", "sents")
-
-
-class Due(NamedTuple):
-    """A notification whose slot has come; `schedule` is JSON, `now` when it was taken. Instants are UTC."""
-
-    project_id: UUID
-    id: UUID
-    revision: int
-    schedule: str
-    anchor_at: datetime
-    next_due_at: datetime
-    slots_sent: int
-    now: datetime
-
-
-class Moved(NamedTuple):
-    """A slot that a user moved to another instant, which has come; likewise."""
-
-    project_id: UUID
-    id: UUID
-    revision: int
-    schedule: str
-    anchor_at: datetime
-    last_slot_at: datetime | None
-    slots_sent: int
-    exception_id: UUID
-    slot_at: datetime
-    move_to: datetime
-    now: datetime
 
 
 TAKE_DUE = text(f"""
@@ -181,47 +152,6 @@ UPDATE deliveries AS d SET status = 'held', reason = 'overdue', next_attempt_at 
 FROM overdue
 WHERE d.project_id = overdue.project_id AND d.id = overdue.id AND d.status IN ('pending', 'retrying')
 """)
-
-
-class NewDelivery(NamedTuple):
-    """One row for the ledger: `pending`, `held`, or ended at once with a reason.
-
-    `slot_count` over 1 makes it a range, from `scheduled_for` to `range_end`.
-    """
-
-    project_id: UUID
-    id: UUID
-    notification_id: UUID
-    revision: int
-    destination_id: UUID
-    scheduled_for: datetime
-    message_id: str
-    start_by: datetime | None = None
-    expires_at: datetime | None = None
-    status: str = Status.PENDING
-    reason: str | None = None
-    slot_count: int = 1
-    range_end: datetime | None = None
-    exception_id: UUID | None = None
-
-
-class Move(NamedTuple):
-    """Where a planned notification stands now; without `next_due_at` it is completed.
-
-    `sent` is how many of its slots were taken up to be sent.
-    """
-
-    project_id: UUID
-    id: UUID
-    revision: int
-    last_slot_at: datetime
-    next_due_at: datetime | None
-    sent: int = 0
-
-
-def as_due(row: Row[Any]) -> Due:
-    """Return a row that has these columns, and perhaps more, as the planner takes it."""
-    return Due._make(getattr(row, name) for name in Due._fields)
 
 
 async def take_due(session: Session, batch: int) -> list[Due]:
