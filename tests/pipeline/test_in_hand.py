@@ -267,7 +267,7 @@ async def test_a_task_that_delivers_and_is_cancelled_cancels_its_delivery(desk: 
 
 
 def roomy(house: House, **changes: Any) -> Deliverer:
-    """Return a deliverer with places for all, whose outcomes wait until they are told to go on."""
+    """Return a deliverer with places for all."""
     return replace(
         house.deliverer, projects=Bulkheads(TOTAL, TOTAL), receivers=Bulkheads(TOTAL, TOTAL), **changes
     )
