@@ -280,3 +280,28 @@ async def test_a_job_that_fails_is_logged_and_ends_nobody_else(
     assert crew.done == Counter(set(rung) - {bad})
     failed = [line["job_id"] for line in logs if line["event"] == "job.failed"]
     assert [job_id.partition(":")[0] for job_id in failed] == [bad]
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_a_ring_that_comes_twice_takes_nothing_from_the_first(crew: Crew) -> None:
+    begun: list[asyncio.Future[None]] = []
+
+    def start(delivery_id: str) -> asyncio.Future[None]:
+        begun.append(asyncio.get_running_loop().create_future())
+        return begun[-1]
+
+    queue = jobs.connect(crew.redis_url)
+    worker = crew.plain_worker(start, burst=False)
+    running = asyncio.create_task(worker.main())
+    ring = [Job(PROJECT, uuid4(), 1)]
+    await queue.ring(ring)
+    await until(lambda: len(begun) == 1)
+    await queue.ring(ring)
+    while await queue.length():
+        await asyncio.sleep(0.01)
+    assert list(worker.tasks.values()) == begun[:1]
+    running.cancel()
+    begun[0].set_result(None)
+    await worker.close()
+    await queue.aclose()
+    assert len(begun) == 1

@@ -117,6 +117,8 @@ class BatchWorker(Worker):
 
     def _start(self, job_id: str, payload: bytes) -> None:
         """Begin a job. It has left the queue already, so there is nothing to tell Redis when it ends."""
+        if job_id in self.tasks:
+            return  # rung twice, because Redis's answer to the first ring was lost
         try:
             name, args, kwargs, *_ = deserialize_job_raw(payload, deserializer=self.job_deserializer)
             job = asyncio.ensure_future(self.functions[name].coroutine(self.ctx, *args, **kwargs))
