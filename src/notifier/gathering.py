@@ -1,8 +1,8 @@
 """Many small pieces of work become one: what comes within some milliseconds is done together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Generic, TypeVar
 
 AT_ONCE = 2
 """Batches in work at the same time."""
@@ -21,7 +21,7 @@ class Batcher(Generic[Item]):
 
     def __init__(
         self,
-        work: Callable[[Sequence[Item]], Awaitable[None]],
+        work: Callable[[Sequence[Item]], Coroutine[Any, Any, None]],
         *,
         window: float,
         most: int,
@@ -49,7 +49,7 @@ class Batcher(Generic[Item]):
             self._timer = None
         while self._waiting and len(self._running) < self._at_once:
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            task = asyncio.create_task(self._run(batch))
+            task = asyncio.create_task(self._work(batch))
             self._running.add(task)
             task.add_done_callback(self._done)
 
@@ -57,9 +57,6 @@ class Batcher(Generic[Item]):
         """Start the next batch: it has waited for long enough."""
         self._running.discard(task)
         self._flush()
-
-    async def _run(self, batch: Sequence[Item]) -> None:
-        await self._work(batch)
 
 
 class Gatherer(Generic[Item, Result]):

@@ -45,7 +45,7 @@ class Runtime:
             self.cipher,
             waits,
             limits,
-            GATHER_SECONDS,
+            window=GATHER_SECONDS,
             projects=Bulkheads(chosen.project_concurrency, chosen.worker_places),
             receivers=Bulkheads(chosen.worker_concurrency, chosen.worker_places),
         )

@@ -7,21 +7,11 @@ from contextlib import AsyncExitStack, suppress
 
 import pytest
 
-from notifier.pipeline.bulkheads import Bulkheads, Crowded, Place
-from tests.processes import until
+from notifier.pipeline.bulkheads import Bulkheads, Crowded
+from tests.pipeline.hands import Hands
 
 FOR_EVER = 3600.0
 MANY = 1000
-
-
-class Hands:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def test_places_of_one_are_no_places_of_another() -> None:
@@ -254,86 +244,3 @@ async def test_what_those_who_hang_give_back_is_for_who_waits_once_one_of_them_l
         assert house.inside == {"hangs 0": 0, "hangs 1": PLACES, "hangs 2": PLACES, "busy": FEW - 1}
     await breathe()
     assert house.inside["busy"] == PLACES
-
-
-class Guest:
-    """A visitor who does not wait itself, but is called."""
-
-    def __init__(self) -> None:
-        self.place: Place | None = None
-        self.gone = self.sent_away = False
-
-    def done(self) -> bool:
-        """Say whether it has gone."""
-        return self.gone
-
-    def let_in(self, place: Place) -> None:
-        """Take the place."""
-        self.place = place
-
-    def send_away(self) -> None:
-        """Note it."""
-        self.sent_away = True
-
-    def leave(self) -> None:
-        """Give the place back."""
-        assert self.place
-        self.place.leave(well=True)
-
-
-def queue(bulkheads: Bulkheads, count: int) -> list[Guest]:
-    """Have guests come to one room, one after the other."""
-    guests = [Guest() for _ in range(count)]
-    for guest in guests:
-        bulkheads.enter("a", guest)
-    return guests
-
-
-def inside(guests: list[Guest]) -> list[int]:
-    """Return the numbers of those who were let in."""
-    return [number for number, guest in enumerate(guests) if guest.place]
-
-
-async def test_visitors_who_are_called_are_let_in_in_turn() -> None:
-    bulkheads = Bulkheads(2, MANY, FOR_EVER)
-    guests = queue(bulkheads, 6)
-    for left in range(4):
-        assert inside(guests) == [*range(left + 2)]
-        guests[left].leave()
-    assert inside(guests) == [*range(6)]
-    for guest in guests[4:]:
-        guest.leave()
-    assert (bulkheads._rooms, bulkheads._free) == ({}, MANY)
-
-
-async def test_who_has_gone_by_the_time_that_a_place_is_free_is_passed_over() -> None:
-    bulkheads = Bulkheads(1, MANY, FOR_EVER)
-    guests = queue(bulkheads, 5)
-    for gone in (1, 2, 4):
-        guests[gone].gone = True
-    guests[0].leave()
-    assert inside(guests) == [0, 3]
-    guests[3].leave()
-    assert inside(guests) == [0, 3]
-    assert (bulkheads._rooms, bulkheads._free) == ({}, MANY)
-
-
-async def test_who_comes_to_a_room_that_hangs_is_sent_away_at_once() -> None:
-    clock = Hands()
-    bulkheads = Bulkheads(1, MANY, FOR_EVER, clock)
-    (first,) = queue(bulkheads, 1)
-    clock.now += FOR_EVER
-    (second,) = queue(bulkheads, 1)
-    assert (second.place, second.sent_away) == (None, True)
-    first.leave()
-    assert (second.place, bulkheads._rooms, bulkheads._free) == (None, {}, MANY)
-
-
-async def test_who_waits_as_the_room_begins_to_hang_is_called_away_unless_it_has_gone() -> None:
-    bulkheads = Bulkheads(1, MANY, watch=0.01)
-    first, gone, second = queue(bulkheads, 3)
-    gone.gone = True
-    await until(lambda: second.sent_away)
-    assert not gone.sent_away
-    first.leave()
-    assert (second.place, bulkheads._rooms, bulkheads._free) == (None, {}, MANY)

@@ -11,11 +11,11 @@ from notifier.storage.outcomes import Finished
 
 
 class InHand(asyncio.Future[None]):
-    """Done once it is over. Who cancels it ends the attempt too; an outcome that is known is
-    still written, as long as the process lives.
+    """Done once it is over; a cancel ends the attempt too.
 
-    It is handed on from one step to the next as data: at thousands in hand, a task that waits for each step
-    would cost more than the steps do.
+    An outcome that is known by then is still written, as long as the process lives. It is handed on from one
+    step to the next as data: at thousands in hand, a task that waits for each step would cost more than the
+    steps do.
     """
 
     __slots__ = (
