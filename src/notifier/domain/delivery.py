@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
@@ -98,6 +99,7 @@ class Outcome:
     ours: bool = False
 
     @classmethod
+    @lru_cache
     def delivered(cls, status_code: int | None = None) -> "Outcome":
         """The receiver accepted the message."""
         return cls(AttemptOutcome.DELIVERED, status_code)
@@ -108,8 +110,7 @@ class Outcome:
         return cls(AttemptOutcome.REJECTED, status_code, error, reason=reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """All that a channel needs for one try: rendered, decrypted, frozen; nothing of the database inside.
 
     `message_id` is the same on every attempt of a delivery. `secrets` holds the destination's signing

@@ -2,8 +2,11 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 from uuid import UUID
 
 import structlog
@@ -15,9 +18,33 @@ from notifier import json_text
 class _Lines(structlog.WriteLogger):
     """Writes lines to standard error under a name: the way over `logging` costs three times as much."""
 
+    held: ClassVar[list[str] | None] = None
+
     def __init__(self, name: str = "notifier") -> None:
         super().__init__(sys.stderr)
         self.name = name
+
+    def msg(self, message: str) -> None:
+        """Write a line, or hold it until others can be written with it."""
+        if self.held is None:
+            super().msg(message)
+        else:
+            self.held.append(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Write what is logged in the `with` block at its end, all at once. Nothing may be awaited in it."""
+    lines: list[str] = []
+    _Lines.held = lines
+    try:
+        yield
+    finally:
+        _Lines.held = None
+        if lines:
+            _Lines().msg("\n".join(lines))
 
 
 def configure(*, log_format: str, level: str) -> None:

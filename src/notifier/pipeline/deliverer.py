@@ -21,6 +21,7 @@ from notifier.clock import monotonic
 from notifier.deadlines import Deadlines
 from notifier.domain.retry import Verdict
 from notifier.gathering import Batcher
+from notifier.observability import logs
 from notifier.pipeline.attempts import Attempts, Channels, Limits, Overslept
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads, Crowded
@@ -149,12 +150,13 @@ class Deliverer:
             written = await self.books.record([one.finished for one in ended])
         except Exception as error:
             written = [error] * len(ended)
-        for one, result in zip(ended, written, strict=True):
-            try:
-                self._finish(one, result)
-            except Exception as error:
-                # a log on a full disk, say: it costs this one its end, and no other one
-                one.fail(error)
+        with logs.together():
+            for one, result in zip(ended, written, strict=True):
+                try:
+                    self._finish(one, result)
+                except Exception as error:
+                    # a bug: it costs this one its end, and no other one
+                    one.fail(error)
 
     def _finish(self, one: InHand, recorded: bool | Exception) -> None:
         """Log, count and end what is recorded; what is not yet, again later."""
