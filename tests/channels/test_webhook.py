@@ -5,7 +5,6 @@ import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -392,7 +391,7 @@ async def test_a_retry_carries_the_same_id_and_its_own_number(
 ) -> None:
     first = to(receiver.url)
     await channel.send(first)
-    await channel.send(replace(first, attempt=2))
+    await channel.send(first._replace(attempt=2))
     assert [request.headers["webhook-id"] for request in receiver.requests] == [MESSAGE_ID] * 2
     assert [json.loads(request.body)["data"]["attempt"] for request in receiver.requests] == [1, 2]
 
