@@ -32,12 +32,9 @@ class Deadlines:
     def discard(self, deadline: "_Deadline") -> None:
         """Forget a wait that has ended, or was ended."""
         self._open.discard(deadline)
-        if not self._open and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _look(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(TICK, self._look)
+        self._timer = asyncio.get_running_loop().call_later(TICK, self._look) if self._open else None
         now = monotonic()
         for deadline in [one for one in self._open if one.at <= now]:
             deadline.expire()

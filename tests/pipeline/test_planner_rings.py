@@ -44,11 +44,13 @@ class Counting(jobs.Queue):
         await super().ring(jobs)
 
 
-async def test_the_first_deliveries_of_a_large_sweep_need_not_wait_for_a_large_batch(house: House) -> None:
-    await bulk_due(house, planner.FIRST_BATCH + 350)
+async def test_a_large_sweep_begins_with_small_batches_so_that_nobody_waits_for_a_large_one(
+    house: House,
+) -> None:
+    await bulk_due(house, 850)
     queue = Counting(house.queue)
-    await planner.sweep(house.database, queue, batch=200)
-    assert queue.rung == [planner.FIRST_BATCH, 200, 150]
+    await planner.sweep(house.database, queue, batch=350)
+    assert queue.rung == [planner.FIRST_BATCH, 200, 350, 200]
 
 
 async def test_without_redis_the_slots_are_planned_and_rung_for_later(house: House) -> None:

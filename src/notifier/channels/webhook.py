@@ -150,18 +150,14 @@ def _body(envelope: Envelope) -> str:
         "notification_id": envelope.notification_id,
         "delivery_id": envelope.delivery_id,
         "external_id": envelope.external_id,
-        "scheduled_for": _instant(envelope.scheduled_for),
+        "scheduled_for": envelope.scheduled_for,
         "attempt": envelope.attempt,
         "title": envelope.title,
         "body": envelope.body,
         "data": dict(envelope.data),
     }
-    message = {"type": "notification.due", "timestamp": _instant(envelope.sent_at), "data": data}
+    message = {"type": "notification.due", "timestamp": envelope.sent_at, "data": data}
     return json_text.write(message)
-
-
-def _instant(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")
 
 
 def _headers(envelope: Envelope, body: str) -> dict[str, str]:

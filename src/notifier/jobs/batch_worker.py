@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 CLOSE_WAIT = 3
 """Seconds for each part of the end, such as the farewell to Redis, which may be away."""
 
-IDLE_SECONDS = 0.05
+IDLE_SECONDS = 0.02
 """Pause after an empty queue: asking costs both sides something."""
 
 RETRY_SECONDS = 1.0

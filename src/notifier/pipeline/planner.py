@@ -22,7 +22,8 @@ Taken = TypeVar("Taken", Due, Moved)
 SCHEDULER = "scheduler"
 FIRST_RING = 1
 FIRST_BATCH = 100
-"""Notifications in the first transaction of a sweep: the workers need not wait for a large one."""
+"""Notifications in the first transaction of a sweep. Each next one has twice as many, so that the workers
+have work soon, and always."""
 
 MOST_DELIVERIES = 20_000
 """Rows for the ledger in one transaction, give or take those of one notification."""
@@ -47,7 +48,7 @@ async def sweep(
     while True:
         async with database.transaction() as session:
             taken, more = await _plan_batch(session, queue, size, hold_before)
-        planned, size = planned + taken, batch
+        planned, size = planned + taken, min(batch, 2 * size)
         after_batch()
         if not more:
             return planned
