@@ -1,6 +1,6 @@
 """SQL of the planner: take due notifications, write their slots into the ledger, move them on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -166,8 +166,8 @@ async def destinations_of(
     """Return the destinations of taken notifications, in their order, by (project id, notification id)."""
     if not due:
         return {}
-    rows = await session.execute(DESTINATIONS, _keys(due))
-    return {(row.project_id, row.notification_id): row.ids for row in rows}
+    rows: Iterable[Any] = await session.execute(DESTINATIONS, _keys(due))
+    return {(project_id, notification_id): ids for project_id, notification_id, ids in rows}
 
 
 async def exceptions_of(
@@ -194,8 +194,8 @@ async def add_slots(session: Session, rows: Sequence[NewDelivery]) -> list[tuple
     pending: list[tuple[UUID, UUID]] = []
     for start in range(0, len(rows), ROWS_A_STATEMENT):
         columns = _columns(rows[start : start + ROWS_A_STATEMENT])
-        written = await session.execute(ADD_SLOTS, columns | {"clock": session.clock.id})
-        pending += [(row.project_id, row.id) for row in written if row.status == "pending"]
+        written: Iterable[Any] = await session.execute(ADD_SLOTS, columns | {"clock": session.clock.id})
+        pending += [(project_id, id_) for project_id, id_, status in written if status == "pending"]
     return pending
 
 
