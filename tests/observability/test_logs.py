@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 ID = "0fbf2d3e-c359-4e20-96bb-882c04e74bd2"
 PROGRAM = f"""
@@ -15,6 +16,20 @@ from notifier.observability import logs
 logs.configure(log_format=sys.argv[1], level="info")
 at = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 structlog.get_logger("engine").info("sent", delivery_id=UUID("{ID}"), at=at, status=Status.DELIVERED)
+"""
+TOGETHER = """
+import os
+from contextlib import suppress
+import structlog
+from notifier.observability import logs
+logs.configure(log_format="json", level="info")
+log = structlog.get_logger("engine")
+with suppress(ZeroDivisionError), logs.together():
+    log.info("one")
+    log.info("two")
+    print(os.fstat(2).st_size, "bytes before the end")
+    1 / 0
+log.info("alone")
 """
 
 
@@ -45,3 +60,13 @@ def test_a_line_for_people_shows_values_and_not_how_python_writes_them() -> None
         assert said in line
     assert "UUID(" not in line
     assert "Status." not in line
+
+
+def test_lines_written_together_wait_for_the_last_one_and_are_kept_by_an_error(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w+") as file:
+        done = subprocess.run(
+            [sys.executable, "-c", TOGETHER], stdout=subprocess.PIPE, stderr=file, check=True, timeout=60
+        )
+        file.seek(0)
+        assert done.stdout == b"0 bytes before the end\n"
+        assert [json.loads(line)["event"] for line in file] == ["one", "two", "alone"]

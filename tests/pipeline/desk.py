@@ -11,6 +11,7 @@ from notifier.pipeline.deliverer import Deliverer
 from notifier.pipeline.in_hand import InHand
 from tests.house import House, rows_of
 from tests.pipeline.hands import Hands
+from tests.pipeline.stays import Stay
 from tests.processes import until
 
 TOTAL = 10
@@ -112,7 +113,7 @@ async def being_claimed(desk: Desk) -> AsyncIterator[InHand]:
 @asynccontextmanager
 async def waiting_for_its_receiver(desk: Desk) -> AsyncIterator[InHand]:
     receivers = desk.deliverer.receivers
-    async with receivers.place(RECEIVER):
+    async with Stay(receivers, RECEIVER):
         one = await desk.begin()
         await until(lambda: len(receivers._rooms[RECEIVER].waiting) == 1)
         yield one

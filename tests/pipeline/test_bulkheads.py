@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack, suppress
 
 import pytest
 
-from notifier.pipeline.bulkheads import Bulkheads, Crowded
+from notifier.pipeline.bulkheads import Bulkheads
 from tests.pipeline.hands import Hands
+from tests.pipeline.stays import Crowded, Stay
 
 FOR_EVER = 3600.0
 MANY = 1000
@@ -16,7 +17,7 @@ MANY = 1000
 
 async def test_places_of_one_are_no_places_of_another() -> None:
     bulkheads = Bulkheads(1, MANY, FOR_EVER)
-    async with bulkheads.place("slow"), bulkheads.place("fast"):
+    async with Stay(bulkheads, "slow"), Stay(bulkheads, "fast"):
         pass
 
 
@@ -26,7 +27,7 @@ async def test_who_finds_the_places_taken_gets_the_next_that_comes_free() -> Non
 
     async def visit() -> None:
         nonlocal inside, most
-        async with bulkheads.place("a"):
+        async with Stay(bulkheads, "a"):
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0)
@@ -38,26 +39,26 @@ async def test_who_finds_the_places_taken_gets_the_next_that_comes_free() -> Non
 
 async def test_who_waits_behind_one_that_hangs_goes_away() -> None:
     bulkheads = Bulkheads(1, MANY, watch=0.01)
-    async with bulkheads.place("a"):
+    async with Stay(bulkheads, "a"):
         with pytest.raises(Crowded):
-            await bulkheads.place("a").__aenter__()
+            await Stay(bulkheads, "a").__aenter__()
 
 
 async def test_behind_a_receiver_that_hangs_nobody_waits_any_more() -> None:
     clock = Hands()
     bulkheads = Bulkheads(1, MANY, FOR_EVER, clock)
-    async with bulkheads.place("a"):
+    async with Stay(bulkheads, "a"):
         clock.now += FOR_EVER
         # would wait for an hour, if it waited
         with pytest.raises(Crowded):
-            await bulkheads.place("a").__aenter__()
+            await Stay(bulkheads, "a").__aenter__()
 
 
 async def test_behind_one_that_is_busy_but_quick_everybody_waits() -> None:
     clock = Hands()
     bulkheads = Bulkheads(1, MANY, watch=60, clock=clock)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(bulkheads.place("a"))
+        await stack.enter_async_context(Stay(bulkheads, "a"))
         waiting = [asyncio.create_task(visit(bulkheads, clock, seconds=1)) for _ in range(50)]
         await asyncio.sleep(0)
         clock.now += 1
@@ -71,11 +72,11 @@ async def test_who_would_be_rung_for_again_no_sooner_waits_for_a_receiver_that_t
     late: list[asyncio.Task[None]] = []
 
     async def bring() -> None:
-        async with bulkheads.place("a"):  # after three seconds of two each
+        async with Stay(bulkheads, "a"):  # after three seconds of two each
             late.extend(asyncio.create_task(visit(bulkheads, clock, seconds=0.5)) for _ in range(40))
             await asyncio.sleep(0)
 
-    async with bulkheads.place("a"):
+    async with Stay(bulkheads, "a"):
         first = [asyncio.create_task(visit(bulkheads, clock, seconds=0.5)) for _ in range(6)]
         last = asyncio.create_task(bring())
         await asyncio.sleep(0)
@@ -84,14 +85,14 @@ async def test_who_would_be_rung_for_again_no_sooner_waits_for_a_receiver_that_t
 
 
 async def visit(bulkheads: Bulkheads, clock: Hands, seconds: float) -> None:
-    async with bulkheads.place("a"):
+    async with Stay(bulkheads, "a"):
         clock.now += seconds
 
 
 async def test_an_old_pace_is_forgotten() -> None:
     clock = Hands()
     bulkheads = Bulkheads(1, MANY, watch=10, clock=clock)
-    first = bulkheads.place("a")
+    first = Stay(bulkheads, "a")
     await first.__aenter__()
     waiting = [asyncio.create_task(visit(bulkheads, clock, seconds=0.01)) for _ in range(100)]
     await asyncio.sleep(0)
@@ -103,7 +104,7 @@ async def test_an_old_pace_is_forgotten() -> None:
         clock.now += 30
         try:
             async with asyncio.timeout(0.01):
-                await bulkheads.place("a").__aenter__()
+                await Stay(bulkheads, "a").__aenter__()
         except TimeoutError:
             continue
         except Crowded:
@@ -115,19 +116,19 @@ async def test_an_old_pace_is_forgotten() -> None:
 
 
 async def hold(bulkheads: Bulkheads, until: asyncio.Event) -> None:
-    async with bulkheads.place("a"):
+    async with Stay(bulkheads, "a"):
         await until.wait()
 
 
 async def test_a_visitor_who_is_cancelled_leaves_nothing_behind() -> None:
     bulkheads = Bulkheads(1, MANY, FOR_EVER)
-    async with bulkheads.place("a"):
+    async with Stay(bulkheads, "a"):
         task = asyncio.create_task(hold(bulkheads, asyncio.Event()))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    async with bulkheads.place("a"):
+    async with Stay(bulkheads, "a"):
         pass
     assert bulkheads._rooms == {}
 
@@ -155,12 +156,12 @@ class House:
     async def stay(self, key: str, count: int, seconds: float) -> None:
         """Have so many visitors, one after the other, each stay for so long."""
         for _ in range(count):
-            async with self.bulkheads.place(key):
+            async with Stay(self.bulkheads, key):
                 self.clock.now += seconds
 
     async def _visit(self, key: str) -> None:
         with suppress(Crowded):
-            async with self.bulkheads.place(key):
+            async with Stay(self.bulkheads, key):
                 self.inside[key] += 1
                 await self.leave[key].wait()
                 self.inside[key] -= 1
@@ -228,7 +229,7 @@ async def test_who_leaves_with_an_error_has_earned_nothing(house: House) -> None
     await house.come("well", 1)
     for _ in range(100):
         with suppress(Crowded):
-            async with house.bulkheads.place("well"):
+            async with Stay(house.bulkheads, "well"):
                 raise Crowded
     await house.come("well", 500)
     assert house.inside["well"] == FEW
@@ -237,7 +238,7 @@ async def test_who_leaves_with_an_error_has_earned_nothing(house: House) -> None
 async def test_what_those_who_hang_give_back_is_for_who_waits_once_one_of_them_leaves(house: House) -> None:
     for number in range(3):
         await house.come(f"hangs {number}", PLACES)
-    async with house.bulkheads.place("busy"):
+    async with Stay(house.bulkheads, "busy"):
         await house.come("busy", 500)
         house.leave["hangs 0"].set()
         await breathe()

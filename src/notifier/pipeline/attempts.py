@@ -1,7 +1,7 @@
 """One attempt of a claimed delivery: compose, send, and judge what follows."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -13,7 +13,6 @@ from notifier.clock import monotonic
 from notifier.deadlines import Deadlines
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Trigger
 from notifier.domain.retry import decide, is_last
-from notifier.pipeline.bulkheads import Bulkheads
 from notifier.pipeline.composing import Composer
 from notifier.storage.claims import Claim
 from notifier.storage.encryption import DecryptionFailed
@@ -65,13 +64,19 @@ class Attempts:
     composer: Composer
     waits: tuple[timedelta, ...]
     limits: Limits
-    receivers: Bulkheads
     deadlines: Deadlines
+
+    def receiver(self, claim: Claim) -> Hashable:
+        """Name the server that a message goes to; what cannot be told is not sent to anybody either."""
+        try:
+            return claim.kind, self.channels.get(claim.kind).receiver(self.composer.config(claim))
+        except Exception:
+            return claim.kind, None
 
     async def make(self, claim: Claim, started: float) -> Finished:
         """Try once; return how it ended. `started` is when it was claimed (monotonic seconds).
 
-        Raises Crowded or Overslept if nothing was sent and the claim is to be given back.
+        Raises Overslept if nothing was sent and the claim is to be given back.
         """
         outcome = await self._try(claim, started)
         failpoints.reach(failpoints.BEFORE_OUTCOME)
@@ -82,7 +87,6 @@ class Attempts:
         try:
             channel = self.channels.get(claim.kind)
             envelope = self.composer.envelope(claim, last=self._is_last(claim))
-            receiver = channel.receiver(envelope.config)
         except rendering.TemplateSlow as error:
             # it was fast enough when it was saved
             return Outcome(AttemptOutcome.FAILED, error=str(error), ours=True)
@@ -94,8 +98,7 @@ class Attempts:
             # a bug, but nothing has left; a newer version may do better
             log.exception("envelope.failed", delivery_id=str(claim.id), kind=claim.kind)
             return Outcome(AttemptOutcome.FAILED, error=f"internal error: {type(error).__name__}", ours=True)
-        async with self.receivers.place((claim.kind, receiver)):
-            return await self._send(channel, envelope, started)
+        return await self._send(channel, envelope, started)
 
     async def _send(self, channel: Sender, envelope: Envelope, started: float) -> Outcome:
         """Send, unless this process slept for so long that its lease could end first.

@@ -24,9 +24,9 @@ from notifier.gathering import Batcher
 from notifier.observability import logs
 from notifier.pipeline.attempts import Attempts, Channels, Limits, Overslept
 from notifier.pipeline.bookkeeping import Bookkeeping
-from notifier.pipeline.bulkheads import Bulkheads, Crowded
+from notifier.pipeline.bulkheads import Bulkheads
 from notifier.pipeline.composing import Composer
-from notifier.pipeline.in_hand import InHand
+from notifier.pipeline.in_hand import InHand, Visit
 from notifier.storage.claims import Claim
 from notifier.storage.encryption import Cipher
 from notifier.storage.outcomes import Finished
@@ -43,10 +43,6 @@ MANY = 1000
 
 TOGETHER = 500
 """Deliveries in one statement."""
-
-
-class _Unwanted(Exception):
-    """Nobody waits for the delivery any longer: it was cancelled while it was being claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +67,7 @@ class Deliverer:
     def __post_init__(self) -> None:
         """Make what goes from step to step."""
         keep = partial(object.__setattr__, self)
-        tools = (
-            self.channels,
-            Composer(self.cipher),
-            self.waits,
-            self.limits,
-            self.receivers,
-            self.deadlines,
-        )
+        tools = (self.channels, Composer(self.cipher), self.waits, self.limits, self.deadlines)
         keep("_attempts", Attempts(*tools))
         # whole polls are admitted at once, and as many as an earlier batch made room for
         keep("_admitted", Batcher(self._claim, window=0, most=TOGETHER))
@@ -110,35 +99,47 @@ class Deliverer:
             self._attempt(one, claim, started)
 
     def _attempt(self, one: InHand, claim: Claim | None, started: float) -> None:
-        """Begin the attempt, if it was claimed."""
+        """Have it sent once its receiver has a place, if it was claimed, and is wanted still."""
         if claim is None:
             one.end(well=True)
             return
         failpoints.reach(failpoints.AFTER_CLAIM)
         one.claim, one.started = claim, started
+        one.visit = Visit(one, self._begin_send, self._turn_back)
+        if one.done():
+            self._turn_back(one)
+        else:
+            self.receivers.enter(self._attempts.receiver(claim), one.visit)
+
+    def _begin_send(self, one: InHand) -> None:
         one.attempt = asyncio.create_task(self._send(one))
+
+    def _turn_back(self, one: InHand) -> None:
+        """Give the claim back: nobody wants it any longer, or its receiver has no place, nor soon."""
+        wait = 0 if one.done() else CROWDED_WAIT
+        one.attempt = asyncio.create_task(self._give_back(one, "unwanted" if one.done() else "crowded", wait))
 
     async def _send(self, one: InHand) -> None:
         """Send (step 2), or give the claim back."""
         try:
-            if one.done():
-                raise _Unwanted
             one.finished = await self._attempts.make(one.claim, one.started)
             one.give_up_at = monotonic() + self.limits.recording
-        except (Crowded, Overslept, _Unwanted) as error:
-            await self._give_back(one, error)
+        except Overslept:
+            one.leave_receiver(well=False)
+            await self._give_back(one, "overslept", 0)
         except BaseException as error:
             one.fail(error)
             if not isinstance(error, Exception):
                 raise
         else:
+            one.leave_receiver(well=True)
             self._ended.add(one)
 
-    async def _give_back(self, one: InHand, why: Exception) -> None:
+    async def _give_back(self, one: InHand, why: str, wait: float) -> None:
         """Give back a claim from which nothing was sent; its project has earned nothing by it."""
         try:
-            log.info("claim.given_back", delivery_id=str(one.claim.id), why=type(why).__name__)
-            await self.books.give_back(one.claim, CROWDED_WAIT if isinstance(why, Crowded) else 0)
+            log.info("claim.given_back", delivery_id=str(one.claim.id), why=why)
+            await self.books.give_back(one.claim, wait)
         except Exception as error:
             one.fail(error)
         else:

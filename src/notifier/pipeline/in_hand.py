@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ class InHand(asyncio.Future[None]):
 
     __slots__ = (
         "_on_admission",
+        "at_receiver",
         "attempt",
         "claim",
         "finished",
@@ -27,6 +29,7 @@ class InHand(asyncio.Future[None]):
         "pause",
         "place",
         "started",
+        "visit",
         "wanted",
     )
 
@@ -40,6 +43,8 @@ class InHand(asyncio.Future[None]):
         self.wanted = (project_id, delivery_id)
         self._on_admission = on_admission
         self.place: Place | None = None
+        self.at_receiver: Place | None = None
+        self.visit: Visit | None = None
         self.attempt: asyncio.Task[None] | None = None
         self.pause = 0.1
 
@@ -66,14 +71,48 @@ class InHand(asyncio.Future[None]):
         elif not self.done():
             self.set_exception(error)
 
+    def leave_receiver(self, *, well: bool) -> None:
+        """Make room at the receiver for the next one."""
+        if self.at_receiver is not None:
+            self.at_receiver.leave(well=well)
+            self.at_receiver = None
+
     def _leave(self, *, well: bool) -> None:
+        self.leave_receiver(well=well)
         if self.place is not None:
             self.place.leave(well=well)
             self.place = None
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Give up, as its task would if it were one; what is done holds no place."""
+        if self.done():
+            return False
         self._leave(well=False)
+        super().cancel(msg)
         if self.attempt is not None:
             self.attempt.cancel(msg)
-        return super().cancel(msg)
+        elif self.visit is not None:
+            self.visit.send_away()
+        return True
+
+
+@dataclass(slots=True)
+class Visit:
+    """A claimed delivery that comes to its receiver: it may `go`, or must `turn_back`."""
+
+    one: InHand
+    go: Callable[[InHand], None]
+    turn_back: Callable[[InHand], None]
+
+    def done(self) -> bool:
+        """Say whether the delivery is wanted no longer."""
+        return self.one.done()
+
+    def let_in(self, place: Place) -> None:
+        """Go on: its receiver has a place for it."""
+        self.one.at_receiver = place
+        self.go(self.one)
+
+    def send_away(self) -> None:
+        """Turn back: its receiver is so slow that its places stay taken."""
+        self.turn_back(self.one)
