@@ -72,7 +72,11 @@ class Puppet:
         """Each puppet is a server of its own."""
         return str(config["name"])
 
-    async def send(self, envelope: Envelope) -> Outcome:
+    def prepare(self, envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
+        """Nothing can be done beforehand."""
+        return partial(self._send, envelope)
+
+    async def _send(self, envelope: Envelope) -> Outcome:
         """Do what the script says."""
         self.sent.append(envelope)
         act = self.script.popleft() if self.script else Outcome.delivered()

@@ -106,7 +106,7 @@ def test_every_kind_has_its_harness(registry: Registry) -> None:
 
 @every_kind
 async def test_a_message_that_is_accepted_is_delivered(case: Case) -> None:
-    outcome = await case.channel.send(case.message)
+    outcome = await case.channel.prepare(case.message)()
     assert (outcome.result, outcome.error) == (AttemptOutcome.DELIVERED, None)
     assert case.harness.received_ids() == [MESSAGE_ID]
 
@@ -114,13 +114,13 @@ async def test_a_message_that_is_accepted_is_delivered(case: Case) -> None:
 @every_kind
 async def test_every_attempt_carries_the_same_message_id(case: Case) -> None:
     for attempt in (1, 2, 3):
-        await case.channel.send(case.message._replace(attempt=attempt))
+        await case.channel.prepare(case.message._replace(attempt=attempt))()
     assert case.harness.received_ids() == [MESSAGE_ID] * 3
 
 
 @every_kind
 async def test_many_messages_go_at_the_same_time(case: Case) -> None:
-    outcomes = await asyncio.gather(*[case.channel.send(case.message) for _ in range(20)])
+    outcomes = await asyncio.gather(*[case.channel.prepare(case.message)() for _ in range(20)])
     assert {outcome.result for outcome in outcomes} == {AttemptOutcome.DELIVERED}
     assert len(case.harness.received_ids()) == 20
 
@@ -134,14 +134,14 @@ async def test_odd_content_is_sent_and_never_raises(case: Case) -> None:
         notification_id=None,
         external_id=None,
     )
-    assert (await case.channel.send(odd)).result is AttemptOutcome.DELIVERED
+    assert (await case.channel.prepare(odd)()).result is AttemptOutcome.DELIVERED
 
 
 @every_remote_kind
 async def test_a_refusal_is_a_definite_failure_with_a_short_text(case: Case) -> None:
     assert case.harness.refuse
     case.harness.refuse()
-    outcome = await case.channel.send(case.message)
+    outcome = await case.channel.prepare(case.message)()
     assert outcome.result is AttemptOutcome.FAILED
     assert outcome.status_code
     assert 0 < len(outcome.error or "") <= ERROR_LIMIT
@@ -152,14 +152,14 @@ async def test_a_receiver_that_hangs_ends_in_an_ambiguous_time_out_within_the_li
     assert case.harness.hang
     case.harness.hang()
     async with asyncio.timeout(LIMIT_SECONDS * 2):
-        outcome = await case.channel.send(case.message)
+        outcome = await case.channel.prepare(case.message)()
     assert outcome.result is AttemptOutcome.TIMEOUT
     assert outcome.result in AMBIGUOUS
 
 
 @every_kind
 async def test_closing_twice_is_fine(case: Case) -> None:
-    await case.channel.send(case.message)
+    await case.channel.prepare(case.message)()
     await case.channel.aclose()
     await case.channel.aclose()
 

@@ -31,7 +31,7 @@ def mail(*recipients: str, **changes: Any) -> Envelope:
 
 async def send(port: int, message: Envelope, **changes: Any) -> Outcome:
     values = {"smtp_host": "127.0.0.1", "smtp_port": port, "channel_timeout": 1.0, **changes}
-    return await EmailChannel(settings(**values)).send(message)
+    return await EmailChannel(settings(**values)).prepare(message)()
 
 
 async def test_a_mail_has_text_and_html_and_a_stable_message_id(receiver: SmtpReceiver) -> None:
@@ -222,7 +222,7 @@ async def test_a_refused_connection_is_a_definite_failure() -> None:
 
 
 async def test_without_a_mail_server_the_error_names_the_setting() -> None:
-    outcome = await EmailChannel(settings(smtp_host=None)).send(mail())
+    outcome = await EmailChannel(settings(smtp_host=None)).prepare(mail())()
     assert (outcome.result, "NOTIFIER_SMTP_HOST" in (outcome.error or "")) == (FAILED, True)
     assert outcome.ours
 

@@ -44,9 +44,9 @@ def to(url: str, **changes: Any) -> Envelope:
 
 async def test_the_message_is_what_the_api_promises(channel: WebhookChannel, receiver: HttpReceiver) -> None:
     sent_at = datetime(2026, 11, 23, 9, 0, 1, tzinfo=UTC)
-    outcome = await channel.send(
+    outcome = await channel.prepare(
         to(receiver.url + "/hook?a=1", sent_at=sent_at, headers={"X-Team": "garden"})
-    )
+    )()
     assert (outcome.result, outcome.status_code) == (DELIVERED, 200)
     (request,) = receiver.requests
     assert (request.method, request.path) == ("POST", "/hook?a=1")
@@ -75,7 +75,7 @@ async def test_while_rotating_each_secret_verifies_and_no_other(
     channel: WebhookChannel, receiver: HttpReceiver
 ) -> None:
     new, old, other = (signing.new_secret() for _ in range(3))
-    await channel.send(to(receiver.url, secrets=(new, old), body="Grüße \N{SEEDLING}"))
+    await channel.prepare(to(receiver.url, secrets=(new, old), body="Grüße \N{SEEDLING}"))()
     (request,) = receiver.requests
     assert [part[:3] for part in request.headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
     for secret in (new, old):
@@ -87,7 +87,7 @@ async def test_while_rotating_each_secret_verifies_and_no_other(
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 async def test_every_2xx_is_delivered(channel: WebhookChannel, receiver: HttpReceiver, status: int) -> None:
     receiver.always = Answer(status)
-    assert (await channel.send(to(receiver.url))).result is DELIVERED
+    assert (await channel.prepare(to(receiver.url))()).result is DELIVERED
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 408, 429, 500, 502, 503, 599])
@@ -95,7 +95,7 @@ async def test_every_other_status_is_a_definite_failure(
     channel: WebhookChannel, receiver: HttpReceiver, status: int
 ) -> None:
     receiver.always = Answer(status, body=b"no \x00thanks\n")
-    outcome = await channel.send(to(receiver.url))
+    outcome = await channel.prepare(to(receiver.url))()
     assert (outcome.result, outcome.status_code) == (FAILED, status)
     assert outcome.error == f"HTTP {status}: no thanks"
 
@@ -116,7 +116,7 @@ async def test_what_a_receiver_says_back_of_confidential_headers_is_masked(
     channel: WebhookChannel, value: str
 ) -> None:
     async with raw_server(echo) as port:
-        outcome = await channel.send(to(f"http://127.0.0.1:{port}/", headers={"A": value}))
+        outcome = await channel.prepare(to(f"http://127.0.0.1:{port}/", headers={"A": value}))()
     assert outcome.status_code == 500
     assert " a: ******** " in (outcome.error or "")
     assert not any(part in (outcome.error or "") for part in (value, "t0ken", "friend", "kkk"))
@@ -128,7 +128,7 @@ async def test_what_a_receiver_says_back_of_secrets_is_masked(
     secret = signing.new_secret()
     said = f"wrong signature for {secret}, that is {secret.removeprefix('whsec_')}"
     receiver.always = Answer(400, body=said.encode())
-    outcome = await channel.send(to(receiver.url, secrets=(secret,)))
+    outcome = await channel.prepare(to(receiver.url, secrets=(secret,)))()
     assert outcome.error == "HTTP 400: wrong signature for ********, that is ********"
 
 
@@ -139,7 +139,7 @@ async def test_a_value_in_an_answer_that_is_not_http_is_masked(channel: WebhookC
         await writer.drain()
 
     async with raw_server(talk) as port:
-        outcome = await channel.send(to(f"http://127.0.0.1:{port}/", headers={"Authorization": TOKEN}))
+        outcome = await channel.prepare(to(f"http://127.0.0.1:{port}/", headers={"Authorization": TOKEN}))()
     assert outcome.result is CONNECTION_LOST
     assert "t0ken" not in (outcome.error or "")
 
@@ -162,7 +162,7 @@ async def test_410_means_that_the_destination_is_gone(
     channel: WebhookChannel, receiver: HttpReceiver
 ) -> None:
     receiver.always = Answer(410)
-    outcome = await channel.send(to(receiver.url))
+    outcome = await channel.prepare(to(receiver.url))()
     assert (outcome.result, outcome.reason) == (REJECTED, Reason.DESTINATION_GONE)
 
 
@@ -171,13 +171,13 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(
     channel: WebhookChannel, receiver: HttpReceiver, status: int
 ) -> None:
     receiver.always = Answer(status, {"location": receiver.url + "/elsewhere"})
-    outcome = await channel.send(to(receiver.url))
+    outcome = await channel.prepare(to(receiver.url))()
     assert (outcome.result, outcome.status_code, len(receiver.requests)) == (FAILED, status, 1)
 
 
 async def test_retry_after_is_passed_on(channel: WebhookChannel, receiver: HttpReceiver) -> None:
     receiver.always = Answer(429, {"retry-after": "120"})
-    assert (await channel.send(to(receiver.url))).retry_after == timedelta(seconds=120)
+    assert (await channel.prepare(to(receiver.url))()).retry_after == timedelta(seconds=120)
 
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -217,7 +217,7 @@ def test_retry_after_is_read_and_nonsense_is_ignored(value: str | None, seconds:
 
 async def test_no_answer_in_time_is_ambiguous(channel: WebhookChannel, receiver: HttpReceiver) -> None:
     receiver.always = Answer(hang=True)
-    outcome = await channel.send(to(receiver.url))
+    outcome = await channel.prepare(to(receiver.url))()
     assert (outcome.result, outcome.error) == (TIMEOUT, "no answer within 1 s")
 
 
@@ -225,7 +225,7 @@ async def test_a_connection_dropped_without_an_answer_is_ambiguous(
     channel: WebhookChannel, receiver: HttpReceiver
 ) -> None:
     receiver.always = Answer(reset=True)
-    assert (await channel.send(to(receiver.url))).result is CONNECTION_LOST
+    assert (await channel.prepare(to(receiver.url))()).result is CONNECTION_LOST
     assert len(receiver.requests) == 1
 
 
@@ -239,33 +239,33 @@ async def test_the_status_decides_whatever_becomes_of_the_body(
     ending: dict[str, Any],
 ) -> None:
     receiver.always = Answer(status, **ending)
-    assert (await channel.send(to(receiver.url))).result is result
+    assert (await channel.prepare(to(receiver.url))()).result is result
 
 
 async def test_only_the_beginning_of_a_long_answer_is_read(
     channel: WebhookChannel, receiver: HttpReceiver
 ) -> None:
     receiver.always = Answer(500, body=b"x" * 10_000_000)
-    outcome = await channel.send(to(receiver.url))
+    outcome = await channel.prepare(to(receiver.url))()
     assert len(outcome.error or "") < ANSWER_BYTES
 
 
 async def test_a_compressed_bomb_is_not_opened(channel: WebhookChannel, receiver: HttpReceiver) -> None:
     receiver.always = Answer(500, {"content-encoding": "gzip"}, b"not gzip at all")
-    assert (await channel.send(to(receiver.url))).error == "HTTP 500: not gzip at all"
+    assert (await channel.prepare(to(receiver.url))()).error == "HTTP 500: not gzip at all"
 
 
 async def test_cookies_are_not_kept(channel: WebhookChannel, receiver: HttpReceiver) -> None:
     receiver.always = Answer(200, {"set-cookie": "session=1"})
-    await channel.send(to(receiver.url))
-    await channel.send(to(receiver.url))
+    await channel.prepare(to(receiver.url))()
+    await channel.prepare(to(receiver.url))()
     assert "cookie" not in receiver.requests[1].headers
 
 
 async def test_connections_are_kept_alive(channel: WebhookChannel, receiver: HttpReceiver) -> None:
     receiver.always = Answer(200, body=b"ok")
     for _ in range(3):
-        await channel.send(to(receiver.url))
+        await channel.prepare(to(receiver.url))()
     assert (len(receiver.requests), len(receiver.connections)) == (3, 1)
 
 
@@ -290,8 +290,8 @@ async def test_a_kept_connection_that_dies_during_the_request_sends_nothing_twic
         writer.transport.abort()
 
     async with raw_server(talk) as port:
-        first = await channel.send(to(f"http://127.0.0.1:{port}/"))
-        second = await channel.send(to(f"http://127.0.0.1:{port}/"))
+        first = await channel.prepare(to(f"http://127.0.0.1:{port}/"))()
+        second = await channel.prepare(to(f"http://127.0.0.1:{port}/"))()
     assert (first.result, second.result, seen) == (DELIVERED, CONNECTION_LOST, 2)
 
 
@@ -306,7 +306,7 @@ async def test_an_answer_that_is_not_http_is_ambiguous(channel: WebhookChannel, 
         await writer.drain()
 
     async with raw_server(talk) as port:
-        assert (await channel.send(to(f"http://127.0.0.1:{port}/"))).result is CONNECTION_LOST
+        assert (await channel.prepare(to(f"http://127.0.0.1:{port}/"))()).result is CONNECTION_LOST
 
 
 async def test_headers_that_drip_end_in_a_time_out(channel: WebhookChannel) -> None:
@@ -319,7 +319,7 @@ async def test_headers_that_drip_end_in_a_time_out(channel: WebhookChannel) -> N
             await asyncio.sleep(0.02)
 
     async with raw_server(talk) as port:
-        assert (await channel.send(to(f"http://127.0.0.1:{port}/"))).result is TIMEOUT
+        assert (await channel.prepare(to(f"http://127.0.0.1:{port}/"))()).result is TIMEOUT
 
 
 async def test_an_early_answer_to_a_request_that_is_never_read_decides(channel: WebhookChannel) -> None:
@@ -329,20 +329,20 @@ async def test_an_early_answer_to_a_request_that_is_never_read_decides(channel: 
         await asyncio.Event().wait()
 
     async with raw_server(talk) as port:
-        outcome = await channel.send(to(f"http://127.0.0.1:{port}/", body="x" * 8_000_000))
+        outcome = await channel.prepare(to(f"http://127.0.0.1:{port}/", body="x" * 8_000_000))()
     assert (outcome.result, outcome.status_code) == (FAILED, 413)
 
 
 async def test_a_refused_connection_is_a_definite_failure(channel: WebhookChannel) -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
-        outcome = await channel.send(to(f"http://127.0.0.1:{unheard.getsockname()[1]}/"))
+        outcome = await channel.prepare(to(f"http://127.0.0.1:{unheard.getsockname()[1]}/"))()
     assert outcome.result is FAILED
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 64 + ".test", "a..b"])
 async def test_a_name_that_does_not_resolve_is_a_definite_failure(channel: WebhookChannel, host: str) -> None:
-    assert (await channel.send(to(f"http://{host}/"))).result is FAILED
+    assert (await channel.prepare(to(f"http://{host}/"))()).result is FAILED
 
 
 async def test_a_time_out_while_connecting_is_a_definite_failure(channel: WebhookChannel) -> None:
@@ -350,7 +350,7 @@ async def test_a_time_out_while_connecting_is_a_definite_failure(channel: Webhoo
         await asyncio.Event().wait()
 
     async with raw_server(talk) as port:  # takes the connection, but never speaks TLS
-        assert (await channel.send(to(f"https://127.0.0.1:{port}/"))).result is FAILED
+        assert (await channel.prepare(to(f"https://127.0.0.1:{port}/"))()).result is FAILED
 
 
 async def test_a_certificate_that_nobody_trusts_is_a_definite_failure(
@@ -358,14 +358,14 @@ async def test_a_certificate_that_nobody_trusts_is_a_definite_failure(
 ) -> None:
     tls: ssl.SSLContext = server_tls(tmp_path)
     async with http_receiver(tls=tls) as receiver:
-        outcome = await channel.send(to(receiver.url))
+        outcome = await channel.prepare(to(receiver.url))()
     assert (outcome.result, receiver.requests) == (FAILED, [])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f000001", "[::ffff:127.0.0.1]"])
 async def test_a_private_address_is_not_dialled(receiver: HttpReceiver, host: str) -> None:
     channel = WebhookChannel(settings(allow_private_destinations=()))
-    outcome = await channel.send(to(receiver.url.replace("127.0.0.1", host)))
+    outcome = await channel.prepare(to(receiver.url.replace("127.0.0.1", host)))()
     await channel.aclose()
     assert (outcome.result, outcome.reason) == (REJECTED, Reason.ADDRESS_BLOCKED)
     assert receiver.requests == []
@@ -374,7 +374,7 @@ async def test_a_private_address_is_not_dialled(receiver: HttpReceiver, host: st
 async def test_of_several_addresses_the_allowed_ones_are_used(receiver: HttpReceiver) -> None:
     # localhost is ::1 and 127.0.0.1 on most machines; here only the second may be dialled
     channel = WebhookChannel(settings(allow_private_destinations=LOOPBACK[:1]))
-    outcome = await channel.send(to(receiver.url.replace("127.0.0.1", "localhost")))
+    outcome = await channel.prepare(to(receiver.url.replace("127.0.0.1", "localhost")))()
     await channel.aclose()
     assert outcome.result is DELIVERED
 
@@ -383,15 +383,15 @@ async def test_no_proxy_is_taken_from_the_environment(
     channel: WebhookChannel, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    assert (await channel.send(to(receiver.url))).result is DELIVERED
+    assert (await channel.prepare(to(receiver.url))()).result is DELIVERED
 
 
 async def test_a_retry_carries_the_same_id_and_its_own_number(
     channel: WebhookChannel, receiver: HttpReceiver
 ) -> None:
     first = to(receiver.url)
-    await channel.send(first)
-    await channel.send(first._replace(attempt=2))
+    await channel.prepare(first)()
+    await channel.prepare(first._replace(attempt=2))()
     assert [request.headers["webhook-id"] for request in receiver.requests] == [MESSAGE_ID] * 2
     assert [json.loads(request.body)["data"]["attempt"] for request in receiver.requests] == [1, 2]
 

@@ -1,6 +1,6 @@
 """What a channel is: code that can send to one kind of destination."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -58,8 +58,12 @@ class Channel(Protocol):
     def receiver(self, config: Mapping[str, Any]) -> str:
         """Name the server behind a destination: what is slow for one of its destinations is so for all."""
 
-    async def send(self, envelope: Envelope) -> Outcome:
-        """Try once, within the channel's total time-out. Raises only for bugs."""
+    def prepare(self, envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
+        """Do what can be done before the message leaves; return what tries once to send it.
+
+        It does so within the channel's total time-out. Both raise only for bugs. A worker prepares many
+        messages in one go, so nothing here may take long.
+        """
 
     async def aclose(self) -> None:
         """Let go of connections; may be called more than once."""

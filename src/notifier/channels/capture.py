@@ -1,7 +1,8 @@
 """Where the messages of test projects go: nowhere; they are kept for whoever moves the clock."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from notifier.domain.delivery import Envelope, Outcome
@@ -21,7 +22,11 @@ class Capture:
         """Name whoever keeps the messages."""
         return "capture"
 
-    async def send(self, envelope: Envelope) -> Outcome:
+    def prepare(self, envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
+        """Nothing can be done beforehand."""
+        return partial(self._send, envelope)
+
+    async def _send(self, envelope: Envelope) -> Outcome:
         """Keep the message; this cannot fail."""
         self.messages.append(envelope)
         return Outcome.delivered()

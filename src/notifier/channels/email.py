@@ -2,12 +2,12 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from email.utils import parseaddr
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import aiosmtplib
@@ -56,7 +56,11 @@ class EmailChannel:
         """Name the mail server, which takes all mails."""
         return self._settings.smtp_host or ""
 
-    async def send(self, envelope: Envelope) -> Outcome:
+    def prepare(self, envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
+        """Nothing can be done beforehand."""
+        return partial(self._send, envelope)
+
+    async def _send(self, envelope: Envelope) -> Outcome:
         """Hand the mail over once; what is lost after its last byte was sent is ambiguous.
 
         Until the server has taken the sender, no destination is at fault: all mails meet the same.

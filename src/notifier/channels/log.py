@@ -1,6 +1,7 @@
 """Kind `log`: writes the message into the service's own log."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import structlog
@@ -41,7 +42,11 @@ class LogChannel:
         """Name the log: there is only one."""
         return self.kind
 
-    async def send(self, envelope: Envelope) -> Outcome:
+    def prepare(self, envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
+        """Nothing can be done beforehand."""
+        return partial(self._send, envelope)
+
+    async def _send(self, envelope: Envelope) -> Outcome:
         """Write the message; this cannot fail."""
         _log.info(
             "message.logged",

@@ -1,11 +1,11 @@
 """Kind `webhook`: a signed POST, as Standard Webhooks has it."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import Any, ClassVar
 
@@ -61,14 +61,19 @@ class WebhookChannel:
         """Name host and port of the address."""
         return _server(config["url"])
 
-    async def send(self, envelope: Envelope) -> Outcome:
+    def prepare(self, envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
+        """Write and sign the message."""
+        body = _body(envelope)
+        return partial(self._send, envelope, body.encode(), _headers(envelope, body))
+
+    async def _send(self, envelope: Envelope, body: bytes, headers: Mapping[str, str]) -> Outcome:
         """POST once; a lost answer is ambiguous from the moment that bytes may have left."""
         on_its_way = Exchange()
         exchange.set(on_its_way)
         deadline = asyncio.get_running_loop().time() + self._settings.webhook_timeout
         try:
             with self._deadlines.within(self._settings.webhook_timeout):
-                response = await self._post(envelope)
+                response = await self._post(envelope.config["url"], body, headers)
         except TimeoutError:
             text = f"no answer within {self._settings.webhook_timeout:g} s"
             return _lost(AttemptOutcome.TIMEOUT, text, on_its_way.may_have_left)
@@ -83,14 +88,9 @@ class WebhookChannel:
             return Outcome.delivered(response.status)
         return _outcome(response, await _beginning(response, deadline), envelope)
 
-    async def _post(self, envelope: Envelope) -> aiohttp.ClientResponse:
-        body = _body(envelope)
-        return await self._open_session().post(
-            _url(envelope.config["url"]),
-            data=body.encode(),
-            headers=_headers(envelope, body),
-            allow_redirects=False,
-        )
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        session = self._open_session()
+        return await session.post(_url(url), data=body, headers=headers, allow_redirects=False)
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -19,10 +19,11 @@ import structlog
 from notifier import failpoints
 from notifier.clock import monotonic
 from notifier.deadlines import Deadlines
+from notifier.domain.delivery import Outcome
 from notifier.domain.retry import Verdict
 from notifier.gathering import Batcher
 from notifier.observability import logs
-from notifier.pipeline.attempts import Attempts, Channels, Limits, Overslept
+from notifier.pipeline.attempts import Attempts, Channels, Letter, Limits, Overslept
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads
 from notifier.pipeline.composing import Composer
@@ -95,21 +96,28 @@ class Deliverer:
             for one in wanted:
                 one.fail(error)
             return
+        taken = []
         for one, claim in zip(wanted, claims, strict=True):
-            self._attempt(one, claim, started)
+            if claim is None:
+                one.end(well=True)
+                continue
+            failpoints.reach(failpoints.AFTER_CLAIM)
+            one.claim, one.started = claim, started
+            taken.append(one)
+        letters = self._attempts.prepare([one.claim for one in taken])
+        for one, letter in zip(taken, letters, strict=True):
+            self._post(one, letter)
 
-    def _attempt(self, one: InHand, claim: Claim | None, started: float) -> None:
-        """Have it sent once its receiver has a place, if it was claimed, and is wanted still."""
-        if claim is None:
-            one.end(well=True)
-            return
-        failpoints.reach(failpoints.AFTER_CLAIM)
-        one.claim, one.started = claim, started
-        one.visit = Visit(one, self._begin_send, self._turn_back)
+    def _post(self, one: InHand, letter: Letter | Outcome) -> None:
+        """Have a message sent once its receiver has a place, if there is one, and it is wanted still."""
         if one.done():
             self._turn_back(one)
+        elif isinstance(letter, Outcome):
+            self._know(one, self._attempts.judge(one.claim, letter, one.started))
         else:
-            self.receivers.enter(self._attempts.receiver(claim), one.visit)
+            one.letter = letter
+            one.visit = Visit(one, self._begin_send, self._turn_back)
+            self.receivers.enter(letter.receiver, one.visit)
 
     def _begin_send(self, one: InHand) -> None:
         one.attempt = asyncio.create_task(self._send(one))
@@ -122,8 +130,7 @@ class Deliverer:
     async def _send(self, one: InHand) -> None:
         """Send (step 2), or give the claim back."""
         try:
-            one.finished = await self._attempts.make(one.claim, one.started)
-            one.give_up_at = monotonic() + self.limits.recording
+            finished = await self._attempts.make(one.claim, one.letter, one.started)
         except Overslept:
             one.leave_receiver(well=False)
             await self._give_back(one, "overslept", 0)
@@ -133,7 +140,13 @@ class Deliverer:
                 raise
         else:
             one.leave_receiver(well=True)
-            self._ended.add(one)
+            self._know(one, finished)
+
+    def _know(self, one: InHand, finished: Finished) -> None:
+        """Have it recorded how an attempt ended."""
+        one.finished = finished
+        one.give_up_at = monotonic() + self.limits.recording
+        self._ended.add(one)
 
     async def _give_back(self, one: InHand, why: str, wait: float) -> None:
         """Give back a claim from which nothing was sent; its project has earned nothing by it."""

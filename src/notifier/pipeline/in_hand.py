@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from notifier.pipeline.attempts import Letter
 from notifier.pipeline.bulkheads import Place
 from notifier.storage.claims import Claim
 from notifier.storage.outcomes import Finished
@@ -26,6 +27,7 @@ class InHand(asyncio.Future[None]):
         "claim",
         "finished",
         "give_up_at",
+        "letter",
         "pause",
         "place",
         "started",
@@ -35,6 +37,7 @@ class InHand(asyncio.Future[None]):
 
     claim: Claim
     started: float
+    letter: Letter
     finished: Finished
     give_up_at: float
 
