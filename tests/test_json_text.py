@@ -27,6 +27,7 @@ class Odd:
         (UUID(ID), f'"{ID}"'),
         (DRIVERS_UUID(ID), f'"{ID}"'),
         (datetime(2026, 3, 29, 1, 30, tzinfo=UTC), '"2026-03-29T01:30:00Z"'),
+        (datetime(2026, 3, 29, 1, 30, microsecond=120_000, tzinfo=UTC), '"2026-03-29T01:30:00.120000Z"'),
         (Status.DELIVERED, '"delivered"'),
         ({1: "a", UUID(ID): "b"}, f'{{"1":"a","{ID}":"b"}}'),
         (10**30, "1" + "0" * 30),
@@ -35,6 +36,12 @@ class Odd:
         (Odd(), '"odd"'),
         ("\ud800", r'"\ud800"'),
         ({"text": "\ud800", "odd": Odd()}, r'{"text":"\ud800","odd":"odd"}'),
+        (
+            {"text": "\ud800", "at": datetime(2026, 3, 29, tzinfo=UTC)},
+            r'{"text":"\ud800","at":"2026-03-29T00:00:00Z"}',
+        ),
+        (["\ud800", UUID(ID)], rf'["\ud800","{ID}"]'),
+        ({None: 1, "a": 2}, '{"None":1,"a":2}'),
     ],
 )
 def test_a_value_becomes_json(value: object, text: str) -> None:

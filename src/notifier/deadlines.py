@@ -13,7 +13,7 @@ TICK = 0.1
 
 
 class Deadlines:
-    """The deadlines of one event loop at a time."""
+    """The deadlines of one event loop."""
 
     def __init__(self) -> None:
         self._open: set[_Deadline] = set()

@@ -12,9 +12,10 @@ def write(value: Any, fallback: Callable[[Any], str] = str) -> str:
     """Return compact JSON; ids and instants as text, what is no JSON as `fallback` has it. Never fails."""
     try:
         return _encoder(fallback).encode(value).decode()
-    except ValueError:
-        # half of a surrogate pair: not Unicode, but JSON can escape it
-        return json.dumps(value, default=fallback, separators=(",", ":"))
+    except (ValueError, TypeError):
+        # half of a surrogate pair: not Unicode, but JSON can escape it; or a name that is none
+        plain = msgspec.to_builtins(value, enc_hook=fallback, builtin_types=())
+        return json.dumps(plain, default=fallback, skipkeys=True, separators=(",", ":"))
 
 
 @lru_cache

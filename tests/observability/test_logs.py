@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ID = "0fbf2d3e-c359-4e20-96bb-882c04e74bd2"
 PROGRAM = f"""
 import sys
@@ -70,3 +72,15 @@ def test_lines_written_together_wait_for_the_last_one_and_are_kept_by_an_error(t
         file.seek(0)
         assert done.stdout == b"0 bytes before the end\n"
         assert [json.loads(line)["event"] for line in file] == ["one", "two", "alone"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_line_that_finds_the_disk_full_costs_the_line_and_no_work() -> None:
+    with Path("/dev/full").open("w") as full:
+        subprocess.run(
+            [sys.executable, "-c", f"{TOGETHER}\nprint('goes on')"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            check=True,
+            timeout=60,
+        )

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from notifier.pipeline.bulkheads import Bulkheads
-from notifier.pipeline.deliverer import Deliverer
+from notifier.pipeline.deliverer import CROWDED_WAIT, Deliverer
 from tests.house import House
 from tests.pipeline.desk import (
     DELIVERED,
@@ -20,7 +20,10 @@ from tests.pipeline.desk import (
     Desk,
     Step,
     admitted,
+    all_begun,
     being_claimed,
+    being_given_back,
+    waiting_for_its_receiver,
 )
 from tests.pipeline.hands import Hands
 from tests.processes import until
@@ -54,8 +57,8 @@ async def test_the_place_of_who_is_cancelled_is_free_at_once(desk: Desk, step: S
     await until(desk.rooms_are_empty)
 
 
-@pytest.mark.parametrize("step", UNCLAIMED)
-async def test_what_is_cancelled_before_its_claim_is_known_is_not_sent_but_another_time(
+@pytest.mark.parametrize("step", [*UNCLAIMED, waiting_for_its_receiver])
+async def test_what_is_cancelled_before_it_may_be_sent_is_not_sent_but_another_time(
     desk: Desk, step: Step
 ) -> None:
     async with step(desk) as one:
@@ -95,4 +98,39 @@ async def test_a_task_that_delivers_and_is_cancelled_cancels_its_delivery(desk: 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    await until(desk.rooms_are_empty)
+
+
+async def test_who_gets_a_place_at_its_receiver_and_is_cancelled_in_the_same_moment_is_not_sent(
+    house: House,
+) -> None:
+    rooms = partial(Bulkheads, TOTAL, TOTAL)
+    deliverer = replace(house.deliverer, projects=rooms(), receivers=Bulkheads(1, TOTAL), window=0)
+    desk = Desk(house, deliverer, Hands(), asyncio.Event())
+    house.puppet.script.append(desk.hold)
+    await desk.plan(3)
+    begun = await all_begun(house, deliverer)
+    await until(lambda: len(house.puppet.sent) == 1)
+    for one in begun:
+        one.cancel()
+    await until(desk.rooms_are_empty)
+    assert len(house.puppet.sent) == 1
+
+    async def others_are_untouched() -> bool:
+        found = sorted((row.status, row.attempts_made) for row in await house.deliveries())
+        return found == [UNTOUCHED, UNTOUCHED, ("sending", 1)]
+
+    await until(others_are_untouched)
+
+
+async def test_whose_receiver_hangs_is_given_back_and_due_again_later(desk: Desk) -> None:
+    async with being_given_back(desk) as one:
+        pass
+    await one
+    row = await desk.house.delivery()
+    assert (row.status, row.attempts_made, row.lease_token) == ("pending", 0, None)
+    ((seconds,),) = await desk.house.sql(
+        "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM deliveries"
+    )
+    assert CROWDED_WAIT - 10 < seconds <= CROWDED_WAIT
     await until(desk.rooms_are_empty)

@@ -154,6 +154,7 @@ async def test_a_worker_that_slept_after_its_claim_gives_it_back_unsent(house: H
     assert (row.enqueued_at, row.lease_token) == (None, None)
     assert await house.attempts() == []
     assert house.puppet.sent == []
+    assert slow.projects._rooms == slow.receivers._rooms == {}
     assert (await house.rescue()).rung == 1
     assert (await house.send()).status == "delivered"
 

@@ -1,13 +1,16 @@
 """Deliveries of one batch: nobody's end depends on another's."""
 
 import asyncio
+import gc
+import weakref
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
-from notifier.domain.delivery import Outcome, Reason
+from notifier.domain.delivery import Envelope, Outcome, Reason
 from notifier.pipeline import bookkeeping
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads
@@ -53,6 +56,24 @@ async def test_who_is_cancelled_while_being_claimed_leaves_the_others_of_its_bat
     assert len(house.puppet.sent) == 4
 
 
+async def test_a_message_that_cannot_be_prepared_costs_no_other_one_of_its_batch_anything(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = house.puppet.prepare
+
+    def but_not_c(envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
+        if envelope.config["name"] == "c":
+            raise ZeroDivisionError
+        return prepare(envelope)
+
+    monkeypatch.setattr(house.puppet, "prepare", but_not_c)
+    await five_planned(house)
+    await asyncio.gather(*await all_begun(house, roomy(house)))
+    assert sorted(row.status for row in await house.deliveries()) == [*["delivered"] * 4, "retrying"]
+    (failed,) = [row for row in await house.attempts() if row.outcome != "delivered"]
+    assert (failed.outcome, failed.error) == ("failed", "internal error: ZeroDivisionError")
+
+
 async def test_a_line_that_cannot_be_written_costs_no_other_delivery_its_end(house: House) -> None:
     def count(_kind: str, _outcome: str, status: str, *_: object) -> None:
         if status == "failed":
@@ -96,3 +117,17 @@ async def test_two_jobs_for_one_delivery_at_once_send_one_message(house: House) 
     assert len(house.puppet.sent) == 1
     assert [one.outcome for one in await house.attempts()] == ["delivered"]
     assert deliverer.projects._rooms == {}
+
+
+async def test_what_is_over_is_forgotten_at_once(house: House) -> None:
+    deliverer = roomy(house)
+    row = await house.plan_one()
+    one = deliverer.begin(row.project_id, row.id)
+    await one
+    forgotten = weakref.ref(one)
+    gc.disable()
+    try:
+        del one
+        await until(lambda: forgotten() is None)
+    finally:
+        gc.enable()

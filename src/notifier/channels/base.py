@@ -61,8 +61,8 @@ class Channel(Protocol):
     def prepare(self, envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
         """Do what can be done before the message leaves; return what tries once to send it.
 
-        It does so within the channel's total time-out. Both raise only for bugs. A worker prepares many
-        messages in one go, so nothing here may take long.
+        That takes no longer than the channel's total time-out. Both raise only for bugs. A worker prepares
+        many messages in one go, so preparing may not take long.
         """
 
     async def aclose(self) -> None:

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
@@ -26,11 +26,13 @@ class _Lines(structlog.WriteLogger):
         self.name = name
 
     def msg(self, message: str) -> None:
-        """Write a line, or hold it until others can be written with it."""
-        if self.held is None:
+        """Write a line, or hold it until others can be written with it. A full disk costs lines, not work."""
+        held = self.held
+        if held is not None:
+            held.append(message)
+            return
+        with suppress(OSError, ValueError):
             super().msg(message)
-        else:
-            self.held.append(message)
 
     log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
@@ -38,12 +40,12 @@ class _Lines(structlog.WriteLogger):
 @contextmanager
 def together() -> Iterator[None]:
     """Write what is logged in the `with` block at its end, all at once. Nothing may be awaited in it."""
-    lines: list[str] = []
+    before, lines = _Lines.held, list[str]()
     _Lines.held = lines
     try:
         yield
     finally:
-        _Lines.held = None
+        _Lines.held = before
         if lines:
             _Lines().msg("\n".join(lines))
 
@@ -86,6 +88,7 @@ def _json(_logger: object, _name: str, line: EventDict) -> str:
 
 def _readable(_logger: object, _name: str, line: EventDict) -> EventDict:
     """Make text of ids, instants and words from fixed lists, as JSON does by itself."""
+    line["timestamp"] = line["timestamp"].isoformat().replace("+00:00", "Z")
     return {name: str(it) if isinstance(it, UUID | datetime | StrEnum) else it for name, it in line.items()}
 
 

@@ -37,13 +37,13 @@ class Composer:
             body=body,
             data=data,
             kind=claim.kind,
-            config=self.config(claim),
+            config=self._config(claim),
             secrets=tuple(self.cipher.decrypt(secret) for secret in claim.secrets),
             event=claim.event,
             last=last,
         )
 
-    def config(self, claim: Claim) -> dict[str, Any]:
+    def _config(self, claim: Claim) -> dict[str, Any]:
         """Return the destination's config with what is hidden from users."""
         if claim.sealed_config is None:
             return dict(claim.config)

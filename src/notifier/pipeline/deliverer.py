@@ -1,9 +1,9 @@
 """Deliveries: claim, send, record (engine.md 3). The steps are numbered as there.
 
 Many are in hand at once, and go from step to step as data: all that may be claimed now is claimed by one
-statement, each claim is sent by a task of its own, and what has ended meanwhile is recorded by one statement.
-No transaction is open while a message is being sent. A process that dies in between leaves a lease behind,
-which the rescuer breaks.
+statement, the messages of all these claims are prepared, each is sent by a task of its own once its receiver
+has a place, and what has ended meanwhile is recorded by one statement. No transaction is open while a message
+is being sent. A process that dies in between leaves a lease behind, which the rescuer breaks.
 """
 
 import asyncio
@@ -44,6 +44,9 @@ MANY = 1000
 
 TOGETHER = 500
 """Deliveries in one statement."""
+
+PREPARED_AT_ONCE = 100
+"""Messages rendered in one go: nothing else happens meanwhile, and a template may take its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,33 +107,51 @@ class Deliverer:
             failpoints.reach(failpoints.AFTER_CLAIM)
             one.claim, one.started = claim, started
             taken.append(one)
-        letters = self._attempts.prepare([one.claim for one in taken])
-        for one, letter in zip(taken, letters, strict=True):
-            self._post(one, letter)
+        for first in range(0, len(taken), PREPARED_AT_ONCE):
+            self._post(taken[first : first + PREPARED_AT_ONCE])
+            await asyncio.sleep(0)
 
-    def _post(self, one: InHand, letter: Letter | Outcome) -> None:
-        """Have a message sent once its receiver has a place, if there is one, and it is wanted still."""
-        if one.done():
-            self._turn_back(one)
-        elif isinstance(letter, Outcome):
+    def _post(self, taken: Sequence[InHand]) -> None:
+        """Have messages sent, each once its receiver has a place, if they are wanted still."""
+        wanted = []
+        for one in taken:
+            if one.done():
+                self._turn_back(one)
+            else:
+                wanted.append(one)
+        letters = self._attempts.prepare([one.claim for one in wanted])
+        for one, letter in zip(wanted, letters, strict=True):
+            try:
+                self._dispatch(one, letter)
+            except Exception as error:
+                # a bug: it costs this one its end, and no other one
+                one.fail(error)
+
+    def _dispatch(self, one: InHand, letter: Letter | Outcome) -> None:
+        if isinstance(letter, Outcome):
             self._know(one, self._attempts.judge(one.claim, letter, one.started))
         else:
-            one.letter = letter
-            one.visit = Visit(one, self._begin_send, self._turn_back)
+            one.visit = Visit(one, letter, self._begin_send, self._turn_back)
             self.receivers.enter(letter.receiver, one.visit)
 
-    def _begin_send(self, one: InHand) -> None:
-        one.attempt = asyncio.create_task(self._send(one))
+    def _begin_send(self, one: InHand, letter: Letter) -> None:
+        one.attempt = asyncio.create_task(self._send(one, letter))
 
     def _turn_back(self, one: InHand) -> None:
         """Give the claim back: nobody wants it any longer, or its receiver has no place, nor soon."""
         wait = 0 if one.done() else CROWDED_WAIT
         one.attempt = asyncio.create_task(self._give_back(one, "unwanted" if one.done() else "crowded", wait))
 
-    async def _send(self, one: InHand) -> None:
+    async def _send(self, one: InHand, letter: Letter) -> None:
         """Send (step 2), or give the claim back."""
+        if one.done():
+            # cancelled since it was let in
+            one.leave_receiver(well=False)
+            await self._give_back(one, "unwanted", 0)
+            return
+        one.sending = True
         try:
-            finished = await self._attempts.make(one.claim, one.letter, one.started)
+            finished = await self._attempts.make(one.claim, letter, one.started)
         except Overslept:
             one.leave_receiver(well=False)
             await self._give_back(one, "overslept", 0)

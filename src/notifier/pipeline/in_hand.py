@@ -27,9 +27,9 @@ class InHand(asyncio.Future[None]):
         "claim",
         "finished",
         "give_up_at",
-        "letter",
         "pause",
         "place",
+        "sending",
         "started",
         "visit",
         "wanted",
@@ -37,7 +37,6 @@ class InHand(asyncio.Future[None]):
 
     claim: Claim
     started: float
-    letter: Letter
     finished: Finished
     give_up_at: float
 
@@ -49,6 +48,7 @@ class InHand(asyncio.Future[None]):
         self.at_receiver: Place | None = None
         self.visit: Visit | None = None
         self.attempt: asyncio.Task[None] | None = None
+        self.sending = False
         self.pause = 0.1
 
     def let_in(self, place: Place) -> None:
@@ -82,17 +82,23 @@ class InHand(asyncio.Future[None]):
 
     def _leave(self, *, well: bool) -> None:
         self.leave_receiver(well=well)
+        self._leave_project(well=well)
+
+    def _leave_project(self, *, well: bool) -> None:
         if self.place is not None:
             self.place.leave(well=well)
             self.place = None
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Give up, as its task would if it were one; what is done holds no place."""
+        """Give up, as its task would if it were one; what is done holds no place of its project.
+
+        A send ends, and then leaves its receiver. What is claimed but not being sent yet is given back.
+        """
         if self.done():
             return False
-        self._leave(well=False)
+        self._leave_project(well=False)
         super().cancel(msg)
-        if self.attempt is not None:
+        if self.attempt is not None and self.sending:
             self.attempt.cancel(msg)
         elif self.visit is not None:
             self.visit.send_away()
@@ -101,10 +107,14 @@ class InHand(asyncio.Future[None]):
 
 @dataclass(slots=True)
 class Visit:
-    """A claimed delivery that comes to its receiver: it may `go`, or must `turn_back`."""
+    """A claimed delivery that comes to its receiver with its letter: it may `go`, or must `turn_back`.
+
+    It is forgotten once that is known: what is over must not be kept by a circle of references.
+    """
 
     one: InHand
-    go: Callable[[InHand], None]
+    letter: Letter
+    go: Callable[[InHand, Letter], None]
     turn_back: Callable[[InHand], None]
 
     def done(self) -> bool:
@@ -113,9 +123,10 @@ class Visit:
 
     def let_in(self, place: Place) -> None:
         """Go on: its receiver has a place for it."""
-        self.one.at_receiver = place
-        self.go(self.one)
+        self.one.visit, self.one.at_receiver = None, place
+        self.go(self.one, self.letter)
 
     def send_away(self) -> None:
-        """Turn back: its receiver is so slow that its places stay taken."""
+        """Turn back: its receiver is so slow that its places stay taken, or it is wanted no longer."""
+        self.one.visit = None
         self.turn_back(self.one)
