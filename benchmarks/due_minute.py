@@ -206,17 +206,17 @@ def rate(contestant: Callable[[Minute], Span], minute: Minute) -> Callable[[], f
 
 def _at_once(run: Run, field: Field) -> dict[str, Figure]:
     """One receiver that answers at once; 1 and 2 processes."""
-    # 20 a second is what arq takes as it comes
-    many, few, fewer = run.pick(20_000, 200), run.pick(2_000, 40), run.pick(200, 20)
+    # Celery needs a second to get going, so with fewer due its rate would be too low; arq sends some 20 a second
+    many, few = run.pick(20_000, 200), run.pick(200, 20)
     found: dict[str, Figure] = {}
     for processes in (1, 2):
-        ours, theirs, slow = (Minute(count, processes) for count in (many, few, fewer))
+        all_due, slow = Minute(many, processes), Minute(few, processes)
         contestants = {
-            "ours": rate(field.ours, ours),
-            "seed": rate(field.seed, theirs),
-            "celery_tuned": rate(field.celery_tuned, theirs),
+            "ours": rate(field.ours, all_due),
+            "seed": rate(field.seed, all_due),
+            "celery_tuned": rate(field.celery_tuned, all_due),
             "arq": rate(field.arq, slow),
-            "http_limit": rate(field.limit, ours),
+            "http_limit": rate(field.limit, all_due),
         }
         found |= _figures("due_minute", f"{processes}p", in_turns(contestants, run.rounds, run.say))
     return found
