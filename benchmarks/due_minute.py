@@ -206,7 +206,7 @@ def rate(contestant: Callable[[Minute], Span], minute: Minute) -> Callable[[], f
 
 def _at_once(run: Run, field: Field) -> dict[str, Figure]:
     """One receiver that answers at once; 1 and 2 processes."""
-    # Celery needs a second to get going, so with fewer due its rate would be too low; arq sends some 20 a second
+    # Celery needs a second to get going: with fewer due its rate would be too low. arq sends some 20 a second
     many, few = run.pick(20_000, 200), run.pick(200, 20)
     found: dict[str, Figure] = {}
     for processes in (1, 2):
