@@ -1,11 +1,11 @@
 """What a channel is: code that can send to one kind of destination."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome
+from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Sending
 from notifier.settings import Settings
 
 ERROR_LIMIT = 500
@@ -58,7 +58,7 @@ class Channel(Protocol):
     def receiver(self, config: Mapping[str, Any]) -> str:
         """Name the server behind a destination: what is slow for one of its destinations is so for all."""
 
-    def prepare(self, envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
+    def prepare(self, envelope: Envelope) -> Sending:
         """Do what can be done before the message leaves; return what tries once to send it.
 
         That takes no longer than the channel's total time-out. Both raise only for bugs. A worker prepares

@@ -1,11 +1,11 @@
 """Where the messages of test projects go: nowhere; they are kept for whoever moves the clock."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from notifier.domain.delivery import Envelope, Outcome
+from notifier.domain.delivery import Envelope, Outcome, Sending
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class Capture:
         """Name whoever keeps the messages."""
         return "capture"
 
-    def prepare(self, envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
+    def prepare(self, envelope: Envelope) -> Sending:
         """Nothing can be done beforehand."""
         return partial(self._send, envelope)
 

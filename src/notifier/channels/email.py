@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.message import EmailMessage
@@ -17,7 +17,7 @@ from aiosmtplib.protocol import PERIOD_REGEX, normalize_message_line_endings
 from notifier.channels.base import ChannelConfig, unsuccessful
 from notifier.channels.email_config import EmailConfig, parse_mailto
 from notifier.channels.email_message import compose, domain
-from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
+from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Sending
 from notifier.settings import Settings
 
 QUIT_SECONDS = 1.0
@@ -56,8 +56,8 @@ class EmailChannel:
         """Name the mail server, which takes all mails."""
         return self._settings.smtp_host or ""
 
-    def prepare(self, envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
-        """Nothing can be done beforehand."""
+    def prepare(self, envelope: Envelope) -> Sending:
+        """Do nothing yet: a mail costs most in talking to its server."""
         return partial(self._send, envelope)
 
     async def _send(self, envelope: Envelope) -> Outcome:

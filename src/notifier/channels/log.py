@@ -1,13 +1,13 @@
 """Kind `log`: writes the message into the service's own log."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
 import structlog
 
 from notifier.channels.base import ChannelConfig
-from notifier.domain.delivery import Envelope, Outcome
+from notifier.domain.delivery import Envelope, Outcome, Sending
 from notifier.settings import Settings
 
 _log = structlog.get_logger("notifier.channels.log")
@@ -42,7 +42,7 @@ class LogChannel:
         """Name the log: there is only one."""
         return self.kind
 
-    def prepare(self, envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
+    def prepare(self, envelope: Envelope) -> Sending:
         """Nothing can be done beforehand."""
         return partial(self._send, envelope)
 

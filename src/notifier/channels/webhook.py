@@ -1,7 +1,7 @@
 """Kind `webhook`: a signed POST, as Standard Webhooks has it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -20,7 +20,7 @@ from notifier.channels.egress import Exchange, Guard, exchange
 from notifier.channels.masking import masked
 from notifier.channels.webhook_config import WebhookConfig
 from notifier.deadlines import Deadlines
-from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason
+from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Sending
 from notifier.settings import Settings
 
 ANSWER_BYTES = 4096
@@ -61,7 +61,7 @@ class WebhookChannel:
         """Name host and port of the address."""
         return _server(config["url"])
 
-    def prepare(self, envelope: Envelope) -> Callable[[], Awaitable[Outcome]]:
+    def prepare(self, envelope: Envelope) -> Sending:
         """Write and sign the message."""
         body = _body(envelope)
         return partial(self._send, envelope, body.encode(), _headers(envelope, body))

@@ -1,7 +1,7 @@
 """The words of the ledger: delivery states, reasons, attempt outcomes, the envelope."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -108,6 +108,10 @@ class Outcome:
     def rejected(cls, reason: Reason, error: str, status_code: int | None = None) -> "Outcome":
         """A permanent no: trying again cannot help."""
         return cls(AttemptOutcome.REJECTED, status_code, error, reason=reason)
+
+
+Sending = Callable[[], Awaitable[Outcome]]
+"""What sends one prepared message, once."""
 
 
 class Envelope(NamedTuple):

@@ -76,7 +76,7 @@ def configure(*, log_format: str, level: str) -> None:
 
 
 def _stamp(_logger: object, _name: str, line: EventDict) -> EventDict:
-    """Say when; structlog's own stamper takes five times as long, as it makes the text itself."""
+    """Say when; structlog's own stamper makes text of it itself, which takes a microsecond more."""
     line["timestamp"] = utc_now()
     return line
 

@@ -1,7 +1,7 @@
 """One attempt of a claimed delivery: compose, send, and judge what follows."""
 
 import random
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
@@ -11,7 +11,7 @@ import structlog
 from notifier import failpoints, rendering
 from notifier.clock import monotonic
 from notifier.deadlines import Deadlines
-from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Trigger
+from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Sending, Trigger
 from notifier.domain.retry import decide, is_last
 from notifier.pipeline.composing import Composer
 from notifier.storage.claims import Claim
@@ -19,8 +19,6 @@ from notifier.storage.encryption import DecryptionFailed
 from notifier.storage.outcomes import Finished
 
 log = structlog.get_logger(__name__)
-
-Sending = Callable[[], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
