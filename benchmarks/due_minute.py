@@ -16,7 +16,7 @@ import redis
 
 from benchmarks.due_rows import make_due
 from benchmarks.parts import Run
-from benchmarks.peers.message import BODY, DATA, TABLE, TITLE
+from benchmarks.peers.message import BODY, DATA, TABLE, THREADS, TITLE
 from benchmarks.receiver import Receiver, open_receiver
 from benchmarks.rounds import Figure, Samples, in_turns, middle, once, ratio
 from benchmarks.servers import Servers, open_servers, said, wait_until
@@ -81,7 +81,7 @@ class Field:
 
     def celery_tuned(self, minute: Minute) -> Span:
         """Return it for Celery set up as well as it goes: threads, a shared HTTP session, no gossip."""
-        options = ["--pool", "threads", "--concurrency", 64, "--without-gossip", "--without-mingle"]
+        options = ["--pool", "threads", "--concurrency", THREADS, "--without-gossip", "--without-mingle"]
         workers = [[*options, "--hostname", f"worker{n}@bench"] for n in range(minute.processes)]
         return self._celery(minute, workers, {"KEEP_ALIVE": "1"})
 

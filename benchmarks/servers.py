@@ -157,7 +157,8 @@ def wait_until(
         if of and of.exit_code() is not None:
             raise AssertionError(f"{of.name} ended: {of.last_lines(30)}")
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what or condition}")
+            last = f"; {of.name} said last: {of.last_lines(30)}" if of else ""
+            raise AssertionError(f"not within {seconds} s: {what or condition}{last}")
         time.sleep(0.02)
 
 

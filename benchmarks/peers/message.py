@@ -7,6 +7,9 @@ DATA = {"name": "Ada", "plants": ["ficus", "fern"]}
 TITLE = "Water the plants, Ada"
 BODY = "It is 2026-11-22: the ficus and the fern are thirsty again."
 
+THREADS = 40
+"""Threads of a tuned Celery worker, a database connection each: PostgreSQL has 97 for two of them."""
+
 # The table of the peers: no revisions, no ledger, no attempts; one row says all.
 TABLE = """
 CREATE TABLE messages (

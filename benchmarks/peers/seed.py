@@ -18,17 +18,16 @@ from sqlalchemy import DateTime, create_engine, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from benchmarks.peers.message import headers, payload
+from benchmarks.peers.message import THREADS, headers, payload
 
 KEEP_ALIVE = "KEEP_ALIVE" in os.environ
-CONNECTIONS = 64
 
 app = Celery("seed", broker=os.environ["BROKER_URL"])
-engine = create_engine(os.environ["DATABASE_URL"], pool_size=CONNECTIONS if KEEP_ALIVE else 5)
+engine = create_engine(os.environ["DATABASE_URL"], pool_size=THREADS if KEEP_ALIVE else 5, max_overflow=0)
 session = requests.Session()
 if KEEP_ALIVE:
     app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=16, worker_send_task_events=False)
-    session.mount("http://", HTTPAdapter(pool_maxsize=CONNECTIONS))
+    session.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
 
 
 class Base(DeclarativeBase):
