@@ -25,6 +25,7 @@ def test_the_first_start_makes_a_private_folder_and_private_keys(data_dir: Path)
     key = folder.api_key.read_text().strip()
     assert key.startswith("ntf_")
     assert len(key) == len("ntf_") + 43
+    assert (data_dir / ".gitignore").read_text() == "*\n"
     folder.close()
 
 

@@ -71,6 +71,7 @@ ATTEMPT: dict[str, Any] = {"event": "delivery.attempted", "delivery_id": "d", "n
             "delivered message -> log (event)",
         ),
         ({"status": "canceled", "kind": "log"}, None),
+        ({"status": "delivered", "kind": "log", "rehearsal": True}, None),
         ({"event": "sweep.done"}, None),
     ],
 )

@@ -83,6 +83,15 @@ def test_a_signal_ends_everything_in_good_order(data_dir: Path, number: signal.S
     assert "stopped" in running.said()
 
 
+def test_what_ends_during_the_stop_is_told_as_well(data_dir: Path) -> None:
+    line = '{"event": "delivery.attempted", "status": "delivered", "kind": "log", "title": "Last"}'
+    slow = f"import signal; signal.signal(signal.SIGTERM, lambda *_: (print({line!r}), exit())); {SLEEP}"
+    running = Running(data_dir, worker=slow)
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(40) == 0
+    assert 'delivered "Last" -> log' in running.said()
+
+
 def test_a_second_ctrl_c_hurries(data_dir: Path) -> None:
     running = Running(data_dir, stubborn=STUBBORN)
     running.process.send_signal(signal.SIGINT)

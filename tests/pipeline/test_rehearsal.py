@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from notifier.domain.errors import Conflict
 from notifier.pipeline import rehearsal
@@ -89,6 +91,15 @@ async def test_a_year_over_all_changes_of_the_clocks_gives_the_exact_ledger(begi
     assert {one.sent_at for one in late} == {UP}
     assert len(late) == len(expected)
     assert all(by_id[one.delivery_id].status == "delivered" for one in messages)
+
+
+async def test_lines_of_a_rehearsal_say_that_they_are_of_one(begin: Begin) -> None:
+    timeline = await begin("2027-01-01T00:00")
+    await timeline.create("daily")
+    with capture_logs([merge_contextvars]) as logged:
+        assert len(await timeline.arrive("2027-01-04T00:00")) == 3
+    attempts = [line for line in logged if line["event"] == "delivery.attempted"]
+    assert [line["rehearsal"] for line in attempts] == [True] * 3
 
 
 async def test_live_sweeps_leave_test_projects_alone_and_theirs_the_live_ones(

@@ -231,4 +231,6 @@ def _lost(ambiguous: AttemptOutcome, text: str, may_have_left: bool) -> Outcome:
 
 
 def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    # aiohttp's word for "no certificates of your own", which it adds to plain http, too
+    said = str(error).replace(" ssl:default", "")
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

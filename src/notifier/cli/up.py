@@ -74,8 +74,12 @@ class Screen:
             self._console.print("  " + line, markup=False, style="dim")
 
     def stopping(self) -> None:
-        """Show that the end has begun."""
-        self.step("Stopping; the worker finishes what it is sending (Ctrl-C again to hurry)")
+        """Show that the end has begun; where there is no terminal to move on, too."""
+        what = "Stopping; the worker finishes what it is sending (Ctrl-C again to hurry)"
+        if self._console.is_terminal:
+            self.step(what)
+        else:
+            self.say(what)
 
     def ready(self, folder: "DataFolder") -> None:
         """Show where everything is and the first thing to try."""

@@ -73,6 +73,8 @@ class DataFolder:
         self._lock = _lock(self.path)
         for place in (self.places.run, self.places.logs):
             place.mkdir(mode=0o700, exist_ok=True)
+        # the folder may stand in a repository, and holds keys
+        _write_once(self.path / ".gitignore", "*")
         end_all(self.places.run)
         sockets.remove(self.places.run)
         self.sockets = sockets.make(self.places.run)

@@ -31,6 +31,8 @@ class DeliveryNews:
             self._remember(str(entry.get("delivery_id")), str(entry.get("title")))
         if entry.get("event") != "delivery.attempted" or entry.get("status") not in TOLD:
             return None
+        if entry.get("rehearsal"):
+            return None
         title = self._titles.pop(str(entry.get("delivery_id")), None)
         self._shown += 1
         if self._shown > MOST_A_SECOND:

@@ -92,13 +92,21 @@ class Supervisor:
             time.sleep(TICK_SECONDS)
 
     def stop(self) -> None:
-        """End all children, the servers last; another signal from here on cuts the waiting short."""
+        """End all children, the servers last, and tell what they did until then.
+
+        Another signal from here on cuts the waiting short.
+        """
         seen = self._signals
         end_all(self._folder.places.run, hurried=lambda: self._signals > seen)
+        for watched in self._watched:
+            self._tell(watched)
 
-    def _look_after(self, watched: Watched) -> None:
+    def _tell(self, watched: Watched) -> None:
         for line in watched.log.news():
             self._say(line)
+
+    def _look_after(self, watched: Watched) -> None:
+        self._tell(watched)
         if watched.restart_at is not None:
             if clock.monotonic() >= watched.restart_at:
                 self._restart(watched)

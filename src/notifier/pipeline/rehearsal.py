@@ -10,6 +10,8 @@ from itertools import count
 from typing import NamedTuple
 from uuid import UUID
 
+from structlog.contextvars import bound_contextvars
+
 from notifier.channels.capture import Capture
 from notifier.clock import monotonic
 from notifier.domain.delivery import Envelope
@@ -55,8 +57,13 @@ class Rehearsal:
     async def advance(self, to: datetime, *, down: bool = False) -> Rehearsed:
         """Run to an instant (UTC); with `down` the clock moves on while nothing runs, as in an outage.
 
-        Raises Conflict if another call moves the clock at the same time.
+        Raises Conflict if another call moves the clock at the same time. Each line that it logs says that
+        it is a `rehearsal`.
         """
+        with bound_contextvars(rehearsal=True):
+            return await self._advance(to, down=down)
+
+    async def _advance(self, to: datetime, *, down: bool) -> Rehearsed:
         events, give_up_at = count(), monotonic() + MOST_SECONDS
         while not down and (event := await self._next_event()).at <= to:
             full = len(self.capture.messages) >= MOST_MESSAGES or next(events) >= MOST_EVENTS
