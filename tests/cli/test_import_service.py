@@ -107,6 +107,13 @@ def test_the_service_that_runs_on_the_data_folder_is_found(clean: str, data_dir:
     assert running.address_of(data_dir) is None
 
 
+def test_the_key_of_a_folder_on_which_nothing_runs_goes_to_no_other_service(tmp_path: Path) -> None:
+    (tmp_path / "api-key").write_text(API_KEY + "\n")
+    file = write(tmp_path / "rows.jsonl", ROW)
+    done = run("", file, "--data-dir", tmp_path, NOTIFIER_API_KEY="")
+    assert (done.code, f"no `notifier up` runs on {tmp_path}" in done.err) == (2, True)
+
+
 def test_what_no_second_run_can_help_asks_for_none(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("title,when\nA,daily\n")

@@ -177,15 +177,24 @@ def _running_on(data_dir: Path) -> str | None:
         return None
 
 
-def find_key(given: str | None, data_dir: Path) -> str:
-    """Return the API key: as given, or that of the embedded service's data folder; or end the command."""
+def find_key(given: str | None, url: str | None, data_dir: Path) -> str:
+    """Return the API key: as given, or that of the embedded service's data folder; or end the command.
+
+    A folder's key goes to its own service, or where it is told to; not to what listens on the default port.
+    """
     if given:
         return given
     try:
-        return (data_dir / "api-key").read_text("ascii").strip()
+        key = (data_dir / "api-key").read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
         fail(
             f"no API key: set NOTIFIER_API_KEY, or name the folder that holds `api-key` with --data-dir"
             f" (there is none in {data_dir})",
             WRONGLY_CALLED,
         )
+    if not url and not _running_on(data_dir):
+        fail(
+            f"no `notifier up` runs on {data_dir}: start it, or say with --url where the service is",
+            WRONGLY_CALLED,
+        )
+    return key

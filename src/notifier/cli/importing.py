@@ -85,7 +85,7 @@ def import_(
     from notifier.cli.import_rejects import Rejects
     from notifier.cli.import_run import Tally
 
-    key = find_key(api_key, data_dir)
+    key = find_key(api_key, url, data_dir)
     rejected = Rejects(rejects or Path("import.rejects.jsonl" if file == "-" else f"{file}.rejects.jsonl"))
     tally = Tally(rejected.add)
     with _opened(file) as source, _progress(source) as progress, rejected:
