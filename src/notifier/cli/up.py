@@ -53,6 +53,7 @@ class Screen:
         self._host, self._port = host, port
         self._data_dir = data_dir
         self._environment = environment
+        self._ready = False
 
     def step(self, what: str) -> None:
         """Show what the start is busy with."""
@@ -74,18 +75,19 @@ class Screen:
             self._console.print("  " + line, markup=False, style="dim")
 
     def stopping(self) -> None:
-        """Show that the end has begun; where there is no terminal to move on, too."""
+        """Show that the end has begun; in a file, too, unless it was a start that failed."""
         what = "Stopping; the worker finishes what it is sending (Ctrl-C again to hurry)"
-        if self._console.is_terminal:
-            self.step(what)
-        else:
+        if self._ready and not self._console.is_terminal:
             self.say(what)
+        else:
+            self.step(what)
 
     def ready(self, folder: "DataFolder") -> None:
         """Show where everything is and the first thing to try."""
         from notifier.embedded.checks import address
 
         self.quiet()
+        self._ready = True
         page = address(self._host, self._port)
         self._console.print("[bold green]notifier is ready.[/]  Ctrl-C stops it; all data is kept.\n")
         for name, value in (
