@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -107,3 +108,26 @@ async def test_a_job_that_runs_for_too_long_is_ended_and_its_place_is_free_again
         await worker.main()
     await worker.close()
     assert crew.done == Counter(set(rung) - set(stuck))
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_a_worker_ends_even_if_its_cancel_comes_while_something_swallows_it(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = crew.worker(BatchWorker, burst=False)
+    asked = asyncio.Event()
+
+    async def swallow(*_: object) -> list[list[bytes]]:
+        """Answer in spite of a cancel, as `wait_for` of Python 3.11 does when both come at once."""
+        asked.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        return [[], []]
+
+    monkeypatch.setattr(worker.pool, "eval", swallow)
+    running = asyncio.create_task(worker.main())
+    await asked.wait()
+    running.cancel()
+    assert await asyncio.wait([running], timeout=10) == ({running}, set())
+    assert running.cancelled()
+    await worker.close()

@@ -84,6 +84,7 @@ class BatchWorker(Worker):
             await self.on_startup(self.ctx)
         async for _ in poll(self.poll_delay_s):
             await self._poll_iteration()
+            _go_on_with_a_cancel()
             if self.burst and not await self.pool.zcard(self.queue_name):
                 await asyncio.gather(*self.tasks.values())
                 return
@@ -162,6 +163,13 @@ class BatchWorker(Worker):
         if shutdown:
             await _in_time(shutdown(self.ctx))
         await _in_time(super().close())
+
+
+def _go_on_with_a_cancel() -> None:
+    """End if this task was cancelled: redis-py sends with `wait_for`, which swallows that at times (3.11)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _in_time(work: Awaitable[Any]) -> None:

@@ -20,7 +20,7 @@ SCENARIOS = (
         "8 schedulers at once",
         plan_at_once,
         full={"due": 20_000, "planners": 8, "batch": 50},
-        quick={"due": 2000, "planners": 3, "batch": 10},
+        quick={"due": 6000, "planners": 3, "batch": 10},
         seconds=0,
         doubles_allowed=False,
         drain_counts=False,
