@@ -46,9 +46,13 @@ class Up:
         return self.output.read_text()
 
     def await_ready(self) -> "Up":
-        wait_until(lambda: "notifier is ready" in self.said() or self.process.poll() is not None, 90)
+        wait_until(lambda: self.is_told() or self.process.poll() is not None, 90)
         assert self.process.poll() is None, self.said()
         return self
+
+    def is_told(self) -> bool:
+        """Whether all that a ready `up` says is there: the line to paste comes last, some writes later."""
+        return "notifier is ready" in self.said() and re.search(r"^curl .*\n", self.said(), re.M) is not None
 
     def running(self) -> set[str]:
         return {name for name in CHILDREN if is_held(self.data_dir / "run" / f"{name}.lock")}

@@ -118,7 +118,9 @@ async def test_a_worker_ends_even_if_its_cancel_comes_while_something_swallows_i
     asked = asyncio.Event()
 
     async def swallow(*_: object) -> list[list[bytes]]:
-        """Answer in spite of a cancel, as `wait_for` of Python 3.11 does when both come at once."""
+        """Answer once in spite of a cancel, as `wait_for` of Python 3.11 does when both come at once."""
+        if asked.is_set():
+            await asyncio.sleep(60)
         asked.set()
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(60)

@@ -27,8 +27,8 @@ URL = Annotated[
     str | None,
     typer.Option(
         envvar="NOTIFIER_URL",
-        help="Address of the service; that of the `notifier up` on the data folder if absent, or"
-        " http://127.0.0.1:8000.",
+        help="Address of the service; that of the `notifier up` on the data folder if absent, or, with a"
+        " key of yours, http://127.0.0.1:8000.",
         show_default=False,
     ),
 ]

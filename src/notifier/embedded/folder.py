@@ -3,6 +3,7 @@
 lock          held by the one `notifier up` of this folder
 api-key       the admin API key that the first start makes (0600)
 secret-key    encrypts the destinations' secrets (0600)
+.gitignore    of everything here
 postgres/     the database        valkey/   the queue's append-only file
 logs/         one file per child  run/      locks of the children; where the sockets are
 """

@@ -32,7 +32,7 @@ class DeliveryNews:
         if entry.get("event") != "delivery.attempted" or entry.get("status") not in TOLD:
             return None
         if entry.get("rehearsal"):
-            return None
+            return None  # nothing has left
         title = self._titles.pop(str(entry.get("delivery_id")), None)
         self._shown += 1
         if self._shown > MOST_A_SECOND:

@@ -9,6 +9,7 @@
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -98,8 +99,9 @@ class Supervisor:
         """
         seen = self._signals
         end_all(self._folder.places.run, hurried=lambda: self._signals > seen)
-        for watched in self._watched:
-            self._tell(watched)
+        with suppress(OSError):  # a folder that is gone has no news
+            for watched in self._watched:
+                self._tell(watched)
 
     def _tell(self, watched: Watched) -> None:
         for line in watched.log.news():
