@@ -13,7 +13,8 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from notifier.channels import signing
-from notifier.channels.webhook import ANSWER_BYTES, WebhookChannel, retry_after
+from notifier.channels.transfer import ANSWER_BYTES
+from notifier.channels.webhook import WebhookChannel, retry_after
 from notifier.domain.delivery import AttemptOutcome, Envelope, Reason
 from tests.channels.certificates import server_tls
 from tests.channels.samples import LOOPBACK, MESSAGE_ID, envelope, settings

@@ -1,20 +1,16 @@
 """The guard on outgoing connections: which addresses may be dialled, checked when they are dialled.
 
 A check of the name alone is not enough: what a name resolves to can change between check and use. So
-the sockets themselves are made here, for the one address that is about to be connected to.
+whoever dials asks here for each address that is about to be connected to.
 """
 
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Any
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-Dialler = tuple[int, int, int, str, tuple[Any, ...]]
 
 # IANA's registries of special-purpose addresses. Written out, because what `ipaddress` calls global
 # differs between Python's releases.
@@ -51,10 +47,6 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _COMPATIBLE = IPv6Network("::/96")
 _TEREDO = IPv6Network("2001::/32")
 _LOOPBACK_OR_NONE = (IPv6Address("::"), IPv6Address("::1"))
-
-
-class AddressBlocked(OSError):
-    """The address may not be dialled."""
 
 
 def is_allowed(address: Address, allowed_networks: Sequence[Network] = ()) -> bool:
@@ -97,38 +89,3 @@ def _parts(address: Address) -> Iterator[Address]:
         yield from (address, address.sixtofour)
     else:
         yield address
-
-
-@dataclass(slots=True)
-class Exchange:
-    """What is known of one message on its way: what was dialled, and whether bytes may have left."""
-
-    allowed: list[str] = field(default_factory=list)
-    blocked: list[str] = field(default_factory=list)
-    may_have_left: bool = False
-
-    @property
-    def only_blocked(self) -> bool:
-        """Whether every address that the name stands for was refused."""
-        return bool(self.blocked) and not self.allowed
-
-
-exchange: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
-"""Where this task, and those that it starts, write down what they dial."""
-
-
-class Guard:
-    """Makes sockets for addresses that may be dialled; raises AddressBlocked for the others."""
-
-    def __init__(self, allowed_networks: Sequence[Network]) -> None:
-        self._allowed_networks = allowed_networks
-
-    def __call__(self, target: Dialler) -> socket.socket:
-        """Return a socket for the resolved `target`, as aiohttp's `socket_factory` has it."""
-        family, kind, protocol, _, endpoint = target
-        seen = exchange.get() or Exchange()
-        if not is_allowed(ip_address(endpoint[0]), self._allowed_networks):
-            seen.blocked.append(endpoint[0])
-            raise AddressBlocked(f"{endpoint[0]} is a private or special address")
-        seen.allowed.append(endpoint[0])
-        return socket.socket(family, kind, protocol)

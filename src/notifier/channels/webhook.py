@@ -1,6 +1,5 @@
 """Kind `webhook`: a signed POST, as Standard Webhooks has it."""
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -9,30 +8,24 @@ from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import Any, ClassVar
 
-import aiohttp
-from aiohttp.connector import Connection
 from yarl import URL
 
-from notifier import failpoints, json_text
+from notifier import json_text
 from notifier.channels import signing
 from notifier.channels.base import ChannelConfig, unsuccessful
-from notifier.channels.egress import Exchange, Guard, exchange
 from notifier.channels.masking import masked
+from notifier.channels.posting import Poster
+from notifier.channels.transfer import Exchange
 from notifier.channels.webhook_config import WebhookConfig
 from notifier.deadlines import Deadlines
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Sending
 from notifier.settings import Settings
 
-ANSWER_BYTES = 4096
-"""How much of an answer is read, for the error text."""
-
-ANSWER_SECONDS = 0.5
-"""How long the answer's body is waited for: its status has decided already."""
-
 USER_AGENT = f"notifier/{version('notifier')}"
 
-KEEP_ALIVE_SECONDS = 10
-"""Less than common servers keep idle connections, so that few are found closed by the other side."""
+_OWN_HEADERS = ("content-type: application/json", "accept-encoding: identity", "expect:")
+_RESERVED = frozenset({"accept-encoding"})
+"""Headers that users may give, and that are ours all the same."""
 
 _DELIVERED = range(200, 300)
 _GONE = 410
@@ -48,8 +41,8 @@ class WebhookChannel:
 
     def __init__(self, settings: Settings) -> None:
         """Keep the settings; opens nothing."""
-        self._settings = settings
-        self._session: aiohttp.ClientSession | None = None
+        self._timeout = settings.webhook_timeout
+        self._poster = Poster(settings.allow_private_destinations)
         self._deadlines = Deadlines()
 
     @classmethod
@@ -66,80 +59,34 @@ class WebhookChannel:
         body = _body(envelope)
         return partial(self._send, envelope, body.encode(), _headers(envelope, body))
 
-    async def _send(self, envelope: Envelope, body: bytes, headers: Mapping[str, str]) -> Outcome:
+    async def _send(self, envelope: Envelope, body: bytes, headers: list[str]) -> Outcome:
         """POST once; a lost answer is ambiguous from the moment that bytes may have left."""
-        on_its_way = Exchange()
-        exchange.set(on_its_way)
-        deadline = asyncio.get_running_loop().time() + self._settings.webhook_timeout
+        exchange = Exchange()
+        in_time = True
         try:
-            with self._deadlines.within(self._settings.webhook_timeout):
-                response = await self._post(envelope.config["url"], body, headers)
+            with self._deadlines.within(self._timeout):
+                await self._poster.post(exchange, envelope.config["url"], headers, body)
         except TimeoutError:
-            text = f"no answer within {self._settings.webhook_timeout:g} s"
-            return _lost(AttemptOutcome.TIMEOUT, text, on_its_way.may_have_left)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            if on_its_way.only_blocked:
-                text = f"{on_its_way.blocked[0]} is a private or special address"
-                return Outcome.rejected(Reason.ADDRESS_BLOCKED, text)
-            text = masked(_text(error), _confidential(envelope))
-            return _lost(AttemptOutcome.CONNECTION_LOST, text, on_its_way.may_have_left)
-        if response.status in _DELIVERED and response.content.at_eof():
-            response.release()
-            return Outcome.delivered(response.status)
-        return _outcome(response, await _beginning(response, deadline), envelope)
-
-    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        session = self._open_session()
-        return await session.post(_url(url), data=body, headers=headers, allow_redirects=False)
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = _session(self._settings)
-        return self._session
+            in_time = False
+        if exchange.status is not None:
+            return _answered(exchange.status, exchange, envelope)
+        if not in_time:
+            return _lost(AttemptOutcome.TIMEOUT, f"no answer within {self._timeout:g} s", exchange)
+        if exchange.only_blocked:
+            text = f"{exchange.blocked[0]} is a private or special address"
+            return Outcome.rejected(Reason.ADDRESS_BLOCKED, text)
+        text = masked(exchange.error or "no answer", _confidential(envelope))
+        return _lost(AttemptOutcome.CONNECTION_LOST, text, exchange)
 
     async def aclose(self) -> None:
         """Close the connections that are kept alive."""
-        session, self._session = self._session, None
-        if session:
-            await session.close()
-
-
-@lru_cache(maxsize=4096)
-def _url(address: str) -> URL:
-    """Parse a stored address, as it stands."""
-    return URL(address, encoded=True)
+        await self._poster.aclose()
 
 
 @lru_cache(maxsize=4096)
 def _server(address: str) -> str:
-    url = _url(address)
+    url = URL(address, encoded=True)
     return f"{url.host}:{url.port}"
-
-
-def _session(settings: Settings) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
-        limit=0,  # bulkheads set the limits, before a message's time begins to run
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
-        socket_factory=Guard(settings.allow_private_destinations),
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,  # no proxy from the environment: the guard would judge the proxy's address
-        auto_decompress=False,  # a small answer may unpack into a huge one
-        timeout=aiohttp.ClientTimeout(total=None),  # one time-out around the whole exchange instead
-        request_class=_Request,
-    )
-
-
-class _Request(aiohttp.ClientRequest):
-    """Notes the moment before the first byte is written; aiohttp's tracing tells of more, and costs more."""
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        if on_its_way := exchange.get():
-            on_its_way.may_have_left = True
-        failpoints.reach(failpoints.REQUEST_LEFT)
-        return await super().send(conn)
 
 
 def _body(envelope: Envelope) -> str:
@@ -160,28 +107,18 @@ def _body(envelope: Envelope) -> str:
     return json_text.write(message)
 
 
-def _headers(envelope: Envelope, body: str) -> dict[str, str]:
-    own = {"content-type": "application/json", "accept-encoding": "identity"}
+def _headers(envelope: Envelope, body: str) -> list[str]:
+    """Return the lines of all headers; those that libcurl would add by itself are without a value."""
     signed = signing.headers(envelope.message_id, envelope.sent_at, body, envelope.secrets)
     users = {name.lower(): value for name, value in envelope.config.get("headers", {}).items()}
-    return {"user-agent": USER_AGENT, **users, **own, **signed}
-
-
-async def _beginning(response: aiohttp.ClientResponse, deadline: float) -> bytes:
-    """Return what the answer's body begins with; never fails, never waits for long."""
-    beginning = bytearray()
-    until = min(asyncio.get_running_loop().time() + ANSWER_SECONDS, deadline)
-    with suppress(TimeoutError, aiohttp.ClientError, OSError):
-        async with asyncio.timeout_at(until):
-            async for chunk in response.content.iter_any():
-                beginning += chunk
-                if len(beginning) >= ANSWER_BYTES:
-                    break
-    if response.content.at_eof():
-        response.release()
-    else:
-        response.close()
-    return bytes(beginning[:ANSWER_BYTES])
+    lines = [*_OWN_HEADERS, *(f"{name}: {value}" for name, value in signed.items())]
+    if "user-agent" not in users:
+        lines.append(f"user-agent: {USER_AGENT}")
+    # a line that ends with a colon takes a header away; with a semicolon, it gives an empty one
+    lines += (
+        f"{name}: {value}" if value else f"{name};" for name, value in users.items() if name not in _RESERVED
+    )
+    return lines
 
 
 def _confidential(envelope: Envelope) -> Iterator[str]:
@@ -191,14 +128,15 @@ def _confidential(envelope: Envelope) -> Iterator[str]:
         yield from (secret, secret.removeprefix(signing.PREFIX))
 
 
-def _outcome(response: aiohttp.ClientResponse, beginning: bytes, envelope: Envelope) -> Outcome:
-    if response.status in _DELIVERED:
-        return Outcome.delivered(response.status)
-    text = _answer_text(response.status, masked(beginning.decode(errors="replace"), _confidential(envelope)))
-    if response.status == _GONE:
-        return Outcome.rejected(Reason.DESTINATION_GONE, text, response.status)
-    failed = unsuccessful(AttemptOutcome.FAILED, text, response.status)
-    wait = retry_after(response.headers.get("retry-after"), envelope.sent_at)
+def _answered(status: int, exchange: Exchange, envelope: Envelope) -> Outcome:
+    if status in _DELIVERED:
+        return Outcome.delivered(status)
+    said = masked(exchange.beginning.decode(errors="replace"), _confidential(envelope))
+    text = _answer_text(status, said)
+    if status == _GONE:
+        return Outcome.rejected(Reason.DESTINATION_GONE, text, status)
+    failed = unsuccessful(AttemptOutcome.FAILED, text, status)
+    wait = retry_after(exchange.retry_after, envelope.sent_at)
     return Outcome(failed.result, failed.status_code, failed.error, retry_after=wait)
 
 
@@ -226,11 +164,5 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
     return None
 
 
-def _lost(ambiguous: AttemptOutcome, text: str, may_have_left: bool) -> Outcome:
-    return unsuccessful(ambiguous if may_have_left else AttemptOutcome.FAILED, text)
-
-
-def _text(error: Exception) -> str:
-    # aiohttp's word for "no certificates of your own", which it adds to plain http, too
-    said = str(error).replace(" ssl:default", "")
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+def _lost(ambiguous: AttemptOutcome, text: str, exchange: Exchange) -> Outcome:
+    return unsuccessful(ambiguous if exchange.may_have_left else AttemptOutcome.FAILED, text)

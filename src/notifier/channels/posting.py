@@ -1,0 +1,104 @@
+"""HTTP POST, once: over kept connections, to addresses that may be dialled, and not again unasked."""
+
+import asyncio
+from collections.abc import Sequence
+
+from notifier import failpoints
+from notifier.channels.curl_loop import CurlLoop
+from notifier.channels.egress import Network
+from notifier.channels.transfer import KEEP_ALIVE_SECONDS, Exchange, Transfer
+
+ANSWER_SECONDS = 0.5
+"""How long the answer's body is waited for: its status has decided already."""
+
+MOST_IDLE = 1000
+"""Connections that are kept though nobody uses them."""
+
+
+class Poster:
+    """Sends POSTs for the tasks of one event loop. Opens nothing before the first one."""
+
+    def __init__(self, allowed_networks: Sequence[Network]) -> None:
+        """Dial global addresses and those in `allowed_networks`."""
+        self._allowed_networks = allowed_networks
+        self._curls: CurlLoop | None = None
+        self._transfers = 0
+        self._free: list[Transfer] = []
+        self._answering: list[tuple[Transfer, Exchange]] = []
+        self._resting_since = 0.0
+        self._rest: asyncio.TimerHandle | None = None
+
+    async def post(self, exchange: Exchange, url: str, headers: list[str], body: bytes) -> None:
+        """POST once, and write down in `exchange` what becomes of it; no time-out of its own.
+
+        `headers` are lines. Cancelled, it still tells whether bytes may have left.
+        """
+        failpoints.reach(failpoints.REQUEST_LEFT)
+        if self._curls is None:
+            self._curls = CurlLoop(MOST_IDLE)
+        curls, transfer = self._curls, self._free.pop() if self._free else self._transfer(self._curls)
+        transfer.prepare(exchange, url, headers, body)
+        try:
+            error = await curls.start(transfer.curl)
+            exchange.error = exchange.error or error
+        finally:
+            curls.stop(transfer.curl)
+            transfer.over()
+            self._give_back(transfer, curls)
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept alive; may be called more than once."""
+        if self._rest:
+            self._rest.cancel()
+        self._close()
+
+    def _transfer(self, curls: CurlLoop) -> Transfer:
+        transfer = Transfer(self._allowed_networks, self._on_answer)
+        curls.adopt(transfer.curl)
+        self._transfers += 1
+        return transfer
+
+    def _give_back(self, transfer: Transfer, curls: CurlLoop) -> None:
+        if curls is not self._curls:
+            return
+        self._free.append(transfer)
+        if len(self._free) == self._transfers:
+            loop = asyncio.get_running_loop()
+            self._resting_since = loop.time()
+            if self._rest is None:
+                self._rest = loop.call_later(KEEP_ALIVE_SECONDS, self._on_rest)
+
+    def _on_answer(self, transfer: Transfer, exchange: Exchange) -> None:
+        """Note that a status has come; most answers are over a moment later."""
+        if not self._answering:
+            asyncio.get_running_loop().call_soon(self._await_bodies)
+        self._answering.append((transfer, exchange))
+
+    def _await_bodies(self) -> None:
+        answering, self._answering = self._answering, []
+        for transfer, exchange in answering:
+            if transfer.exchange is exchange:
+                asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._end, transfer, exchange)
+
+    def _end(self, transfer: Transfer, exchange: Exchange) -> None:
+        if transfer.exchange is exchange and self._curls:
+            self._curls.stop(transfer.curl)
+
+    def _on_rest(self) -> None:
+        """Close the connections once nobody has sent for so long: libcurl would do so at the next POST."""
+        self._rest = None
+        if len(self._free) < self._transfers:
+            return
+        loop = asyncio.get_running_loop()
+        left = self._resting_since + KEEP_ALIVE_SECONDS - loop.time()
+        if left > 0:
+            self._rest = loop.call_later(left, self._on_rest)
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        curls, self._curls = self._curls, None
+        self._free.clear()
+        self._transfers = 0
+        if curls:
+            curls.close()
