@@ -1,11 +1,10 @@
 """Which addresses may be dialled."""
 
-import socket
 from ipaddress import ip_address, ip_network
 
 import pytest
 
-from notifier.channels.egress import AddressBlocked, Exchange, Guard, exchange, is_allowed, literal
+from notifier.channels.egress import is_allowed, literal
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -108,17 +107,3 @@ def test_allowed_networks_may_be_dialled_as_well(address: str, expected: bool) -
 )
 def test_a_host_that_spells_an_address_is_read_as_one(host: str, address: str | None) -> None:
     assert literal(host) == (ip_address(address) if address else None)
-
-
-def test_the_guard_makes_sockets_for_allowed_addresses_only() -> None:
-    guard = Guard(LOOPBACK)
-    dialled = Exchange()
-    exchange.set(dialled)
-    guard((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 80))).close()
-    with pytest.raises(AddressBlocked):
-        guard((socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("169.254.169.254", 80)))
-    assert (dialled.allowed, dialled.blocked, dialled.only_blocked) == (
-        ["127.0.0.1"],
-        ["169.254.169.254"],
-        False,
-    )

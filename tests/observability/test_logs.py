@@ -19,19 +19,10 @@ logs.configure(log_format=sys.argv[1], level="info")
 at = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 structlog.get_logger("engine").info("sent", delivery_id=UUID("{ID}"), at=at, status=Status.DELIVERED)
 """
-TOGETHER = """
-import os
-from contextlib import suppress
-import structlog
+MANY = """
 from notifier.observability import logs
-logs.configure(log_format="json", level="info")
-log = structlog.get_logger("engine")
-with suppress(ZeroDivisionError), logs.together():
-    log.info("one")
-    log.info("two")
-    print(os.fstat(2).st_size, "bytes before the end")
-    1 / 0
-log.info("alone")
+logs.configure(log_format="json", level=LEVEL)
+logs.info("engine", "sent", [{"number": 1}, {"number": 2}])
 """
 
 
@@ -64,21 +55,27 @@ def test_a_line_for_people_shows_values_and_not_how_python_writes_them() -> None
     assert "Status." not in line
 
 
-def test_lines_written_together_wait_for_the_last_one_and_are_kept_by_an_error(tmp_path: Path) -> None:
-    with (tmp_path / "log").open("w+") as file:
-        done = subprocess.run(
-            [sys.executable, "-c", TOGETHER], stdout=subprocess.PIPE, stderr=file, check=True, timeout=60
-        )
-        file.seek(0)
-        assert done.stdout == b"0 bytes before the end\n"
-        assert [json.loads(line)["event"] for line in file] == ["one", "two", "alone"]
+@pytest.mark.parametrize(("level", "numbers"), [("debug", [1, 2]), ("info", [1, 2]), ("warning", [])])
+def test_many_lines_of_one_event_have_the_form_of_a_single_one(level: str, numbers: list[int]) -> None:
+    program = MANY.replace("LEVEL", repr(level))
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line.pop("number") for line in lines] == numbers
+    for line in lines:
+        assert line.pop("timestamp")
+        assert line == {"event": "sent", "level": "info", "logger": "engine"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_line_that_finds_the_disk_full_costs_the_line_and_no_work() -> None:
+@pytest.mark.parametrize(
+    "program", [PROGRAM.replace("sys.argv[1]", "'json'"), MANY.replace("LEVEL", "'info'")]
+)
+def test_a_line_that_finds_the_disk_full_costs_the_line_and_no_work(program: str) -> None:
     with Path("/dev/full").open("w") as full:
         subprocess.run(
-            [sys.executable, "-c", f"{TOGETHER}\nprint('goes on')"],
+            [sys.executable, "-c", f"{program}\nprint('goes on')"],
             stdout=subprocess.PIPE,
             stderr=full,
             check=True,

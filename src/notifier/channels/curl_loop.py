@@ -8,6 +8,7 @@ A selector of our own can, as a closed socket leaves it by itself; the event loo
 
 import asyncio
 import selectors
+import threading
 from contextlib import suppress
 
 import pycurl
@@ -43,6 +44,10 @@ class CurlLoop:
         self._multi.add_handle(curl)
         return end
 
+    def runs(self, curl: pycurl.Curl) -> bool:
+        """Tell whether a transfer has begun and not ended."""
+        return curl in self._ends
+
     def stop(self, curl: pycurl.Curl) -> None:
         """End a transfer now, and its connection with it; one that has ended stays as it is."""
         if curl in self._ends:
@@ -52,11 +57,14 @@ class CurlLoop:
         """End all transfers and close all connections."""
         for curl in tuple(self._ends):
             self.stop(curl)
-        self._multi.close()
         if self._timer:
             self._timer.cancel()
         self._loop.remove_reader(self._selector)
         self._selector.close()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, None)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, None)
+        # elsewhere, as it waits for names that are being resolved
+        threading.Thread(target=self._multi.close, daemon=True).start()
 
     def _finish(self, curl: pycurl.Curl, error: str | None) -> None:
         end = self._ends.pop(curl)

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import parseaddr
 from functools import cached_property, partial
@@ -67,7 +67,7 @@ class EmailChannel:
         """
         progress = Progress()
         outcome = await self._try(envelope, progress)
-        return replace(outcome, ours=progress.ours)
+        return outcome._replace(ours=progress.ours)
 
     async def _try(self, envelope: Envelope, progress: Progress) -> Outcome:
         if not self._settings.smtp_host:
@@ -193,7 +193,7 @@ def _lasts(refusal: aiosmtplib.SMTPRecipientRefused) -> bool:
 def _partly(refusals: Refusals, of: int, code: int) -> Outcome:
     """Return the outcome of a mail that some will never get: they are told of in the ledger."""
     error = f"not accepted for {len(refusals)} of {of}: " + _listed(refusals)
-    return replace(unsuccessful(AttemptOutcome.DELIVERED, error, code), reason=Reason.PARTLY_REFUSED)
+    return unsuccessful(AttemptOutcome.DELIVERED, error, code)._replace(reason=Reason.PARTLY_REFUSED)
 
 
 def _listed(refusals: Refusals) -> str:

@@ -77,7 +77,7 @@ class Poster:
     def _await_bodies(self) -> None:
         answering, self._answering = self._answering, []
         for transfer, exchange in answering:
-            if transfer.exchange is exchange:
+            if self._curls and self._curls.runs(transfer.curl):
                 asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._end, transfer, exchange)
 
     def _end(self, transfer: Transfer, exchange: Exchange) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -82,8 +81,7 @@ AMBIGUOUS = frozenset({AttemptOutcome.TIMEOUT, AttemptOutcome.CONNECTION_LOST, A
 """Outcomes after which the receiver may already have the message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a channel returns for one try. A channel raises only for bugs.
 
     `retry_after` is the wait that the receiver asked for. `reason` is set where `result` is rejected

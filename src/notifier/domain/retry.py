@@ -1,7 +1,7 @@
 """Whether and when to try again: a pure decision over a schedule of waits (semantics.md 6)."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from notifier.domain.delivery import AMBIGUOUS, AttemptOutcome, Outcome, Reason, Status
 
@@ -11,8 +11,7 @@ LONGEST_RETRY_AFTER = timedelta(hours=6)
 OVERLOADED_CODES = frozenset({429, 503})
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What an attempt makes of its delivery; `wait` is set for `retrying` only."""
 
     status: Status
@@ -36,10 +35,8 @@ def decide(
     `waits` holds the wait before the second try, the third, and so on. `jitter` is in -1..1.
     With `hold_unknown` a message that may have arrived is not sent again: a person decides.
     """
-    if outcome.result is AttemptOutcome.DELIVERED:
-        return Verdict(Status.DELIVERED, outcome.reason)
-    if outcome.result is AttemptOutcome.REJECTED:
-        return Verdict(Status.FAILED, outcome.reason)
+    if verdict := final(outcome):
+        return verdict
     if hold_unknown and outcome.result in AMBIGUOUS:
         return Verdict(Status.UNKNOWN)
     if attempts_made > len(waits):
@@ -48,6 +45,15 @@ def decide(
     if expires_at is not None and now + wait >= expires_at:
         return Verdict(Status.FAILED, Reason.NEXT_SLOT_REACHED)
     return Verdict(Status.RETRYING, wait=wait)
+
+
+def final(outcome: Outcome) -> Verdict | None:
+    """Return what follows `outcome` whatever else is known, or None if that counts."""
+    if outcome.result is AttemptOutcome.DELIVERED:
+        return Verdict(Status.DELIVERED, outcome.reason)
+    if outcome.result is AttemptOutcome.REJECTED:
+        return Verdict(Status.FAILED, outcome.reason)
+    return None
 
 
 def is_last(

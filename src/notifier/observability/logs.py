@@ -2,11 +2,11 @@
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -19,35 +19,33 @@ from notifier.clock import utc_now
 class _Lines(structlog.WriteLogger):
     """Writes lines to standard error under a name: the way over `logging` costs three times as much."""
 
-    held: ClassVar[list[str] | None] = None
-
     def __init__(self, name: str = "notifier") -> None:
         super().__init__(sys.stderr)
         self.name = name
 
     def msg(self, message: str) -> None:
-        """Write a line, or hold it until others can be written with it. A full disk costs lines, not work."""
-        held = self.held
-        if held is not None:
-            held.append(message)
-            return
+        """Write a line. A full disk costs lines, not work."""
         with suppress(OSError, ValueError):
             super().msg(message)
 
     log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
 
-@contextmanager
-def together() -> Iterator[None]:
-    """Write what is logged in the `with` block at its end, all at once. Nothing may be awaited in it."""
-    before, lines = _Lines.held, list[str]()
-    _Lines.held = lines
-    try:
-        yield
-    finally:
-        _Lines.held = before
-        if lines:
-            _Lines().msg("\n".join(lines))
+def info(name: str, event: str, lines: Iterable[dict[str, Any]]) -> None:
+    """Log many lines of one event, and write them at once: half of what it takes to log each by itself.
+
+    `name` is the logger's.
+    """
+    if structlog.get_logger(name).is_enabled_for(logging.INFO):
+        logger, processors = _Lines(name), structlog.get_config()["processors"]
+        with suppress(structlog.DropEvent):
+            logger.msg("\n".join(_text(logger, processors, {**line, "event": event}) for line in lines))
+
+
+def _text(logger: _Lines, processors: Iterable[structlog.types.Processor], line: EventDict) -> str:
+    for process in processors:
+        line = process(logger, "info", line)  # type: ignore[assignment]  # the last one makes text of it
+    return str(line)
 
 
 def configure(*, log_format: str, level: str) -> None:

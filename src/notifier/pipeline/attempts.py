@@ -12,7 +12,7 @@ from notifier import failpoints, rendering
 from notifier.clock import monotonic
 from notifier.deadlines import Deadlines
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Sending, Trigger
-from notifier.domain.retry import decide, is_last
+from notifier.domain.retry import Verdict, decide, final, is_last
 from notifier.pipeline.composing import Composer
 from notifier.storage.claims import Claim
 from notifier.storage.encryption import DecryptionFailed
@@ -107,40 +107,26 @@ class Attempts:
     async def make(self, claim: Claim, letter: Letter, started: float) -> Finished:
         """Send once; return how it ended. `started` is when it was claimed (monotonic seconds).
 
-        Raises Overslept if nothing was sent and the claim is to be given back.
-        """
-        outcome = await self._send(claim, letter, started)
-        failpoints.reach(failpoints.BEFORE_OUTCOME)
-        return self.judge(claim, outcome, started)
-
-    async def _send(self, claim: Claim, letter: Letter, started: float) -> Outcome:
-        """Send, unless this process slept for so long that its lease could end first.
-
-        Channels keep their own time-outs; this one is for a channel that does not, so that its lease holds.
+        Raises Overslept if this process slept for so long that the lease could end first: nothing was sent,
+        and the claim is to be given back.
         """
         age = monotonic() - started
         if age > self.limits.too_old_to_send:
             raise Overslept
         try:
+            # channels keep their own time-outs; this is for one that does not, so that its lease holds
             with self.deadlines.within(self.limits.lease - age):
-                return await letter.send()
+                outcome = await letter.send()
         except Exception as error:
             # a bug, so nobody knows how far it got
             log.exception("channel.failed", delivery_id=str(claim.id), kind=claim.kind)
-            return Outcome(AttemptOutcome.UNKNOWN, error=f"internal error: {type(error).__name__}")
+            outcome = Outcome(AttemptOutcome.UNKNOWN, error=f"internal error: {type(error).__name__}")
+        failpoints.reach(failpoints.BEFORE_OUTCOME)
+        return self.judge(claim, outcome, started)
 
     def judge(self, claim: Claim, outcome: Outcome, started: float) -> Finished:
         """Decide what follows an attempt that is over now; a test message gets one try."""
         elapsed = monotonic() - started
-        verdict = decide(
-            outcome,
-            attempts_made=claim.attempts_made,
-            now=claim.claimed_at + timedelta(seconds=elapsed),
-            expires_at=claim.expires_at,
-            waits=self._waits(claim),
-            jitter=random.uniform(-1, 1),  # noqa: S311 - spreads load, hides nothing
-            hold_unknown=claim.on_unknown == "hold",
-        )
         return Finished(
             claim.project_id,
             claim.id,
@@ -148,8 +134,19 @@ class Attempts:
             claim.lease_token,
             claim.attempts_made,
             outcome,
-            verdict,
+            final(outcome) or self._decide(claim, outcome, elapsed),
             int(elapsed * 1000),
+        )
+
+    def _decide(self, claim: Claim, outcome: Outcome, elapsed: float) -> Verdict:
+        return decide(
+            outcome,
+            attempts_made=claim.attempts_made,
+            now=claim.claimed_at + timedelta(seconds=elapsed),
+            expires_at=claim.expires_at,
+            waits=self._waits(claim),
+            jitter=random.uniform(-1, 1),  # noqa: S311 - spreads load, hides nothing
+            hold_unknown=claim.on_unknown == "hold",
         )
 
     def _is_last(self, claim: Claim) -> bool:

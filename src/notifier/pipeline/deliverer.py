@@ -185,25 +185,27 @@ class Deliverer:
             written = await self.books.record([one.finished for one in ended])
         except Exception as error:
             written = [error] * len(ended)
-        with logs.together():
-            for one, result in zip(ended, written, strict=True):
-                try:
-                    self._finish(one, result)
-                except Exception as error:
-                    # a bug: it costs this one its end, and no other one
-                    one.fail(error)
+        lines = []
+        for one, result in zip(ended, written, strict=True):
+            try:
+                if isinstance(result, Exception):
+                    self._record_later(one, result)
+                else:
+                    lines.append(self._finish(one, result))
+            except Exception as error:
+                # a bug: it costs this one its end, and no other one
+                one.fail(error)
+        if lines:
+            logs.info(__name__, "delivery.attempted", lines)
 
-    def _finish(self, one: InHand, recorded: bool | Exception) -> None:
-        """Log, count and end what is recorded; what is not yet, again later."""
-        if isinstance(recorded, Exception):
-            self._record_later(one, recorded)
-            return
+    def _finish(self, one: InHand, recorded: bool) -> dict[str, Any]:
+        """Count and end what is recorded; return what is logged of it."""
         finished = one.finished
         outcome, verdict = finished.outcome.result, finished.verdict
         self.count(one.claim.kind, outcome, verdict.status, verdict.reason, finished.duration_ms / 1000)
-        log.info("delivery.attempted", recorded=recorded, **_line(one.claim, finished))
         failpoints.reach(failpoints.AFTER_OUTCOME)
         one.end(well=True)
+        return {"recorded": recorded, **_line(one.claim, finished)}
 
     def _record_later(self, one: InHand, error: Exception) -> None:
         """Write the outcome again and again, while the database is away: it must not become a duplicate."""
