@@ -23,6 +23,7 @@ from notifier.domain.retry import Verdict
 from notifier.pipeline import planner, retention
 from notifier.storage import claims, deliveries, outcomes
 from notifier.storage.engine import Database, Session
+from notifier.storage.known_destinations import KnownDestinations
 
 BATCH = 500
 LEASE = 75.0
@@ -129,7 +130,7 @@ async def _send_all(database: Database) -> None:
 async def _send(database: Database, rows: Sequence[Any]) -> None:
     wanted, token = [(row.project_id, row.id) for row in rows], new_id()
     async with database.transaction() as session:
-        await claims.claim(session, wanted, token, LEASE)
+        await claims.claim(session, wanted, token, LEASE, KnownDestinations())
     delivered = Verdict(Status.DELIVERED)
     finished = [
         outcomes.Finished(row.project_id, row.id, row.destination_id, token, 1, OK, delivered, 30)

@@ -10,6 +10,7 @@ from notifier.domain.delivery import AttemptOutcome, Outcome
 from notifier.pipeline import rescuer
 from notifier.services import deliveries, exceptions
 from notifier.storage import claims, planning
+from notifier.storage.known_destinations import KnownDestinations
 from notifier.storage.stretches import START, Stretch
 from tests.pipeline.conftest import Begin
 from tests.pipeline.timeline import Line, Timeline, utc
@@ -216,6 +217,6 @@ async def test_a_claim_that_is_handed_back_leaves_the_message_its_grace(
     (row,) = await timeline.rows()
     async with timeline.database.transaction() as session:
         key, token = (row.project_id, row.id), new_id()
-        assert await claims.claim(session, [key], token, 60)
+        assert await claims.claim(session, [key], token, 60, KnownDestinations())
         await claims.give_back(session, *key, token)
     assert await work(timeline, at) == [("2027-01-02T09:00", how)]

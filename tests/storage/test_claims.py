@@ -14,6 +14,7 @@ from notifier.domain.retry import Verdict
 from notifier.storage import claims, outcomes
 from notifier.storage.claims import Claim
 from notifier.storage.engine import Session
+from notifier.storage.known_destinations import KnownDestinations
 from notifier.storage.outcomes import Finished
 from tests.house import PROJECT, House, bulk_due, open_house, rows_of
 
@@ -33,7 +34,9 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
 
 async def claim(house: House, delivery_id: UUID, token: UUID | None = None) -> Claim | None:
     async with house.database.transaction() as session:
-        taken = await claims.claim(session, [(PROJECT, delivery_id)], token or uuid4(), LEASE)
+        taken = await claims.claim(
+            session, [(PROJECT, delivery_id)], token or uuid4(), LEASE, KnownDestinations()
+        )
     return taken.get(delivery_id)
 
 
@@ -73,7 +76,9 @@ async def test_a_claim_writes_its_attempt_and_its_lease(house: House) -> None:
 async def test_a_claim_that_is_not_committed_leaves_no_attempt(house: House) -> None:
     planned = await house.plan_one()
     async with house.database.engine.connect() as connection:
-        assert await claims.claim(Session(connection), [(PROJECT, planned.id)], uuid4(), LEASE)
+        assert await claims.claim(
+            Session(connection), [(PROJECT, planned.id)], uuid4(), LEASE, KnownDestinations()
+        )
     assert await house.attempts() == []
     assert (await house.delivery()).status == "pending"
 
@@ -210,7 +215,7 @@ async def test_many_claims_are_one_statement_and_leave_out_what_is_not_there(hou
     await house.plan()
     wanted = [(PROJECT, row.id) for row in await house.deliveries()]
     async with house.database.transaction() as session:
-        taken = await claims.claim(session, [*wanted, (PROJECT, uuid4())], TOKEN, LEASE)
+        taken = await claims.claim(session, [*wanted, (PROJECT, uuid4())], TOKEN, LEASE, KnownDestinations())
     assert {(PROJECT, row.id): row.lease_token for row in taken.values()} == dict.fromkeys(wanted, TOKEN)
     assert len(await house.attempts()) == 50
 
@@ -220,7 +225,7 @@ async def test_a_claim_leaves_all_indexes_of_the_ledger_alone(house: House) -> N
     await house.plan()
     wanted = [(PROJECT, row.id) for row in await house.deliveries()]
     async with house.database.transaction() as session:
-        await claims.claim(session, wanted, TOKEN, LEASE)
+        await claims.claim(session, wanted, TOKEN, LEASE, KnownDestinations())
         written = "pg_stat_get_xact_tuples_updated('deliveries'::regclass)"
         in_page = "pg_stat_get_xact_tuples_hot_updated('deliveries'::regclass)"
         counted = (await session.execute(text(f"SELECT {written}, {in_page}"))).one()

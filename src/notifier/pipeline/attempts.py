@@ -99,8 +99,9 @@ class Attempts:
         if isinstance(composed, Outcome):
             return composed
         try:
-            channel = self.channels.get(claim.kind)
-            return Letter((claim.kind, channel.receiver(composed.config)), channel.prepare(composed))
+            kind = claim.destination.kind
+            channel = self.channels.get(kind)
+            return Letter((kind, channel.receiver(composed.config)), channel.prepare(composed))
         except Exception as error:
             return _unready(claim, error)
 
@@ -119,7 +120,7 @@ class Attempts:
                 outcome = await letter.send()
         except Exception as error:
             # a bug, so nobody knows how far it got
-            log.exception("channel.failed", delivery_id=str(claim.id), kind=claim.kind)
+            log.exception("channel.failed", delivery_id=str(claim.id), kind=claim.destination.kind)
             outcome = Outcome(AttemptOutcome.UNKNOWN, error=f"internal error: {type(error).__name__}")
         failpoints.reach(failpoints.BEFORE_OUTCOME)
         return self.judge(claim, outcome, started)
@@ -146,7 +147,7 @@ class Attempts:
             expires_at=claim.expires_at,
             waits=self._waits(claim),
             jitter=random.uniform(-1, 1),  # noqa: S311 - spreads load, hides nothing
-            hold_unknown=claim.on_unknown == "hold",
+            hold_unknown=claim.destination.on_unknown == "hold",
         )
 
     def _is_last(self, claim: Claim) -> bool:
@@ -163,12 +164,12 @@ class Attempts:
         """Return the waits between tries: the destination's own, else the service's; a test has none."""
         if claim.trigger == Trigger.TEST:
             return ()
-        if claim.retry_schedule is None:
+        if claim.destination.retry_schedule is None:
             return self.waits
-        return tuple(timedelta(seconds=wait) for wait in claim.retry_schedule)
+        return tuple(timedelta(seconds=wait) for wait in claim.destination.retry_schedule)
 
 
 def _unready(claim: Claim, error: Exception) -> Outcome:
     """Return the outcome of a bug, but one before anything has left: a newer version may do better."""
-    log.error("envelope.failed", exc_info=error, delivery_id=str(claim.id), kind=claim.kind)
+    log.error("envelope.failed", exc_info=error, delivery_id=str(claim.id), kind=claim.destination.kind)
     return Outcome(AttemptOutcome.FAILED, error=f"internal error: {type(error).__name__}", ours=True)

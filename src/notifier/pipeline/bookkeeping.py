@@ -18,6 +18,7 @@ from notifier.storage import claims, outcomes
 from notifier.storage.claims import Claim
 from notifier.storage.engine import Database
 from notifier.storage.failures import is_away
+from notifier.storage.known_destinations import KnownDestinations
 from notifier.storage.outcomes import Finished
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,7 @@ class Bookkeeping:
     def __init__(self, database: Database, *, lease: float) -> None:
         self._database = database
         self._lease = lease
+        self._known = KnownDestinations()
 
     async def get_ready(self) -> None:
         """Open connections and have the statements planned, so that the first deliveries need not wait."""
@@ -41,7 +43,7 @@ class Bookkeeping:
 
     async def _rehearse(self) -> None:
         async with self._database.statement() as session:
-            await claims.claim(session, [], new_id(), self._lease)
+            await claims.claim(session, [], new_id(), self._lease, self._known)
             await outcomes.finish(session, [])
 
     async def claim(self, wanted: Sequence[tuple[UUID, UUID]]) -> tuple[float, list[Claim | None]]:
@@ -54,7 +56,7 @@ class Bookkeeping:
 
     async def _claim(self, wanted: Sequence[tuple[UUID, UUID]], token: UUID) -> list[Claim | None]:
         async with self._database.statement() as session:
-            taken = await claims.claim(session, wanted, token, self._lease)
+            taken = await claims.claim(session, wanted, token, self._lease, self._known)
         # two jobs may have asked for one delivery at once: the first one gets it
         return [taken.pop(delivery_id, None) for _, delivery_id in wanted]
 

@@ -36,18 +36,18 @@ class Composer:
             title=title,
             body=body,
             data=data,
-            kind=claim.kind,
+            kind=claim.destination.kind,
             config=self._config(claim),
-            secrets=tuple(self.cipher.decrypt(secret) for secret in claim.secrets),
+            secrets=tuple(self.cipher.decrypt(secret) for secret in claim.destination.secrets),
             event=claim.event,
             last=last,
         )
 
     def _config(self, claim: Claim) -> dict[str, Any]:
         """Return the destination's config with what is hidden from users."""
-        if claim.sealed_config is None:
-            return dict(claim.config)
-        config: dict[str, Any] = json.loads(self.cipher.decrypt(claim.sealed_config))
+        if claim.destination.sealed_config is None:
+            return dict(claim.destination.config)
+        config: dict[str, Any] = json.loads(self.cipher.decrypt(claim.destination.sealed_config))
         return config
 
 
@@ -56,7 +56,7 @@ def _words(claim: Claim) -> tuple[str, str, dict[str, Any]]:
     if claim.event is not None:
         return *events.words(claim.event, claim.newest_title), {}
     if claim.notification_id is None:
-        return TEST_TITLE, TEST_BODY.format(name=claim.destination_name), {}
+        return TEST_TITLE, TEST_BODY.format(name=claim.destination.name), {}
     names = rendering.context(
         claim.data,
         slot=schedule.local(schedule.parse_text(claim.schedule), claim.scheduled_for),

@@ -202,7 +202,8 @@ class Deliverer:
         """Count and end what is recorded; return what is logged of it."""
         finished = one.finished
         outcome, verdict = finished.outcome.result, finished.verdict
-        self.count(one.claim.kind, outcome, verdict.status, verdict.reason, finished.duration_ms / 1000)
+        kind, seconds = one.claim.destination.kind, finished.duration_ms / 1000
+        self.count(kind, outcome, verdict.status, verdict.reason, seconds)
         failpoints.reach(failpoints.AFTER_OUTCOME)
         one.end(well=True)
         return {"recorded": recorded, **_line(one.claim, finished)}
@@ -228,8 +229,8 @@ def _line(claim: Claim, finished: Finished) -> dict[str, Any]:
         # as it was written: the rendered words belong to the receiver alone
         "title": claim.title or claim.newest_title,
         "destination_id": claim.destination_id,
-        "destination_name": claim.destination_name,
-        "kind": claim.kind,
+        "destination_name": claim.destination.name,
+        "kind": claim.destination.kind,
         "trigger": claim.trigger,
         "message_id": claim.message_id,
         "scheduled_for": claim.scheduled_for,

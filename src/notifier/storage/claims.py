@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, Uuid, bindparam, text
 from notifier.storage import waiting
 from notifier.storage.arrays import unnest
 from notifier.storage.engine import Session
+from notifier.storage.known_destinations import Destination, Key, KnownDestinations
 from notifier.storage.lateness import TOO_LATE
 
 
@@ -29,7 +30,6 @@ class Claim(NamedTuple):
     expires_at: datetime | None
     message_id: str
     attempts_made: int
-    lease_token: UUID
     first_attempt_at: datetime
     claimed_at: datetime
     event: dict[str, Any] | None
@@ -39,15 +39,12 @@ class Claim(NamedTuple):
     schedule: str
     external_id: str | None
     newest_title: str | None
-    kind: str
-    destination_name: str
-    config: dict[str, Any]
-    sealed_config: bytes | None
-    secrets: list[bytes]
-    retry_schedule: list[float] | None
-    on_unknown: str
-    again: bool
+    lease_token: UUID
+    destination: Destination
 
+
+READ = Claim._fields[:-2]
+"""What the statement returns. The token is known, and so are most destinations: it tells their version."""
 
 # 1. take the rows that nobody else has; 2. write the attempts; 3. return all that the sends need. The rows
 # are locked in one order, so that two workers never wait for each other in a circle; and waited for, because
@@ -75,7 +72,7 @@ WITH wanted AS MATERIALIZED (
   SELECT wanted.project_id, wanted.id, wanted.again,
     coalesce(x.title, r.title) AS title, coalesce(x.body, r.body) AS body, r.data, r.schedule,
     n.external_id, n.title AS newest_title,
-    t.kind, t.name AS destination_name, t.config, t.sealed_config, t.secrets, t.retry_schedule, t.on_unknown
+    t.xmin::text AS destination_version
   FROM wanted
   JOIN destinations AS t ON t.project_id = wanted.project_id AND t.id = wanted.destination_id
   LEFT JOIN notifications AS n ON n.project_id = wanted.project_id
@@ -97,15 +94,14 @@ WITH wanted AS MATERIALIZED (
   WHERE d.project_id = ready.project_id AND d.id = ready.id
   RETURNING
     d.project_id, d.id, d.notification_id, d.destination_id, d.trigger, d.scheduled_for, d.expires_at,
-    d.message_id, d.attempts_made, d.lease_token, d.first_attempt_at, clock_now() AS claimed_at, d.event,
+    d.message_id, d.attempts_made, d.first_attempt_at, clock_now() AS claimed_at, d.event,
     ready.title, ready.body, ready.data, ready.schedule::text AS schedule, ready.external_id,
-    ready.newest_title, ready.kind, ready.destination_name, ready.config, ready.sealed_config,
-    ready.secrets, ready.retry_schedule, ready.on_unknown, ready.again
+    ready.newest_title, ready.destination_version, ready.again
 ), attempt AS (
   INSERT INTO attempts (project_id, delivery_id, number, started_at)
   SELECT project_id, id, attempts_made, claimed_at FROM claimed WHERE NOT again
 )
-SELECT {", ".join(Claim._fields)} FROM claimed
+SELECT {", ".join(READ)}, destination_version FROM claimed
 """).bindparams(
     bindparam("project_ids", type_=ARRAY(Uuid)),
     bindparam("ids", type_=ARRAY(Uuid)),
@@ -137,7 +133,11 @@ RETURNING id
 
 
 async def claim(
-    session: Session, wanted: Sequence[tuple[UUID, UUID]], token: UUID, lease: float
+    session: Session,
+    wanted: Sequence[tuple[UUID, UUID]],
+    token: UUID,
+    lease: float,
+    known: KnownDestinations,
 ) -> dict[UUID, Claim]:
     """Take deliveries, given by (project id, id), for one attempt each and `lease` seconds.
 
@@ -151,8 +151,13 @@ async def claim(
         "clock": session.clock.id,
         "lease": lease,
     }
-    found = map(Claim._make, await session.execute(CLAIM, parameters))
-    return {claim.id: claim for claim in found}
+    rows: Sequence[Any] = (await session.execute(CLAIM, parameters)).all()
+    keys: list[Key] = [(row[0], row[3], row[-1]) for row in rows]
+    destinations = await known.find(session, set(keys))
+    claimed = [
+        Claim._make((*row[:-1], token, destinations[key])) for row, key in zip(rows, keys, strict=True)
+    ]
+    return {claim.id: claim for claim in claimed}
 
 
 async def give_back(
