@@ -137,6 +137,50 @@ async def test_a_connection_that_the_other_side_closed_is_not_used_again(poster:
     assert served == 5
 
 
+async def test_a_kept_connection_that_the_other_side_closed_costs_nothing(poster: Poster) -> None:
+    served = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        await reader.readuntil(b"\r\n\r\n{}")
+        # without a word, so the connection is kept
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        served += 1
+
+    def has_seen_the_end() -> bool:
+        return poster._curls is not None and not poster._curls._selector.get_map()
+
+    async with raw_server(talk) as port:
+        for number in range(5):
+            exchange = await post(poster, f"http://127.0.0.1:{port}/")
+            assert (exchange.status, served) == (200, number + 1)
+            await until(has_seen_the_end)
+
+
+@pytest.mark.parametrize("line", ["x: a\r\ny: b", "x: a\ny: b", "x: \0", "x: \u00e9"])
+async def test_a_header_that_http_cannot_say_is_a_definite_failure_and_does_no_harm(
+    poster: Poster, receiver: HttpReceiver, line: str
+) -> None:
+    assert (await post(poster, receiver.url)).status == 200
+    exchange = await post(poster, receiver.url, lines=[*LINES, line])
+    assert (exchange.status, exchange.may_have_left) == (None, False)
+    assert exchange.error in {"ValueError", "UnicodeEncodeError"}
+    assert (await post(poster, receiver.url)).status == 200
+    assert (len(receiver.requests), len(poster._free)) == (2, 1)
+
+
+async def test_an_end_can_be_followed_by_more_posts(
+    poster: Poster, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "KEEP_ALIVE_SECONDS", 0.1)
+    for _ in range(2):
+        assert (await post(poster, receiver.url)).status == 200
+        await poster.aclose()
+    assert (await post(poster, receiver.url)).status == 200
+    await until(lambda: poster._curls is None)
+
+
 async def test_who_is_cancelled_learns_whether_it_has_left_and_others_go_on(
     poster: Poster, receiver: HttpReceiver
 ) -> None:

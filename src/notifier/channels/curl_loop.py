@@ -3,11 +3,14 @@
 pycurl's own `AsyncCurlMulti` takes a socket out of the loop when a transfer ends and puts it back for the
 next one: six system calls, and two fifths of what a POST over a kept connection costs. Here sockets stay
 watched as long as they are open. The event loop could not take that: libcurl closes them without a word.
-A selector of our own can, as a closed socket leaves it by itself; the event loop watches the selector.
+A selector of our own can, as a closed socket leaves it by itself (unless a forked process has it, too); the
+event loop watches the selector.
 """
 
 import asyncio
+import os
 import selectors
+import socket
 import threading
 from contextlib import suppress
 
@@ -40,8 +43,8 @@ class CurlLoop:
 
     def start(self, curl: pycurl.Curl) -> asyncio.Future[str | None]:
         """Begin a transfer; the future is its end: None, or what went wrong."""
-        end = self._ends[curl] = self._loop.create_future()
         self._multi.add_handle(curl)
+        end = self._ends[curl] = self._loop.create_future()
         return end
 
     def runs(self, curl: pycurl.Curl) -> bool:
@@ -53,8 +56,8 @@ class CurlLoop:
         if curl in self._ends:
             self._finish(curl, "ended here")
 
-    def close(self) -> None:
-        """End all transfers and close all connections."""
+    def close(self) -> threading.Thread:
+        """End all transfers and close all connections; return the thread that does the latter."""
         for curl in tuple(self._ends):
             self.stop(curl)
         if self._timer:
@@ -64,7 +67,9 @@ class CurlLoop:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, None)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, None)
         # elsewhere, as it waits for names that are being resolved
-        threading.Thread(target=self._multi.close, daemon=True).start()
+        closing = threading.Thread(target=self._multi.close, daemon=True)
+        closing.start()
+        return closing
 
     def _finish(self, curl: pycurl.Curl, error: str | None) -> None:
         end = self._ends.pop(curl)
@@ -96,37 +101,50 @@ class CurlLoop:
         self._finish_all()
 
     def _on_events(self) -> None:
-        for key, events in self._selector.select(0):
-            wanted = self._wanted.get(key.fd, 0)
+        ready = self._selector.select(0)
+        for key, _ in ready:
+            if not self._wanted.get(key.fd, 0):
+                self._hang_up(key.fd)
+        for key, events in ready:
             # READ and WRITE are the numbers that libcurl has for them
-            if events & wanted:
-                self._multi.socket_action(key.fd, events & wanted)
-            elif not wanted:  # the other side has closed a connection that is kept
-                self._watch(key.fd, 0)
+            if asked := events & self._wanted.get(key.fd, 0):
+                self._multi.socket_action(key.fd, asked)
         self._finish_all()
+
+    def _hang_up(self, fd: int) -> None:
+        """See to it that nothing leaves over a kept connection that the other side has closed.
+
+        libcurl looks whether a connection lives no more than once a second, and sends without looking then.
+        """
+        self._watch(fd, 0)
+        with suppress(OSError), socket.socket(fileno=os.dup(fd)) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
 
     def _on_socket(self, what: int, fd: int, _multi: pycurl.CurlMulti, _data: object) -> None:
         self._wanted[fd] = wanted = what & (READ | WRITE)
         self._watch(fd, wanted or (READ if fd in self._connections else 0))
         if what == pycurl.POLL_REMOVE and fd not in self._connections:
-            del self._wanted[fd]
+            self._wanted.pop(fd, None)
+            self._watched.pop(fd, None)
 
     def _on_connection(self, fd: int, _purpose: int) -> int:
         """Note a new connection; who had its number before has left the selector."""
+        self._wanted.pop(fd, None)
         self._watched.pop(fd, None)
         with suppress(KeyError):
             self._selector.unregister(fd)
         self._connections.add(fd)
+        os.set_inheritable(fd, False)
         return pycurl.SOCKOPT_OK
 
     def _watch(self, fd: int, events: int) -> None:
         before = self._watched.get(fd, 0)
         if events == before:
             return
-        self._watched[fd] = events
         if not events:
             self._selector.unregister(fd)
         elif before:
             self._selector.modify(fd, events)
         else:
             self._selector.register(fd, events)
+        self._watched[fd] = events

@@ -1,7 +1,10 @@
 """HTTP POST, once: over kept connections, to addresses that may be dialled, and not again unasked."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
+
+import pycurl
 
 from notifier import failpoints
 from notifier.channels.curl_loop import CurlLoop
@@ -10,6 +13,9 @@ from notifier.channels.transfer import KEEP_ALIVE_SECONDS, Exchange, Transfer
 
 ANSWER_SECONDS = 0.5
 """How long the answer's body is waited for: its status has decided already."""
+
+CLOSING_SECONDS = 2
+"""How long an end waits for what libcurl is about, such as a name that is being resolved."""
 
 MOST_IDLE = 1000
 """Connections that are kept though nobody uses them."""
@@ -37,10 +43,16 @@ class Poster:
         if self._curls is None:
             self._curls = CurlLoop(MOST_IDLE)
         curls, transfer = self._curls, self._free.pop() if self._free else self._transfer(self._curls)
-        transfer.prepare(exchange, url, headers, body)
         try:
+            transfer.prepare(exchange, url, headers, body)
             error = await curls.start(transfer.curl)
+            if transfer.found_dead() and curls is self._curls:
+                transfer.prepare(exchange, url, headers, body, anew=True)
+                error = await curls.start(transfer.curl)
             exchange.error = exchange.error or error
+        except (pycurl.error, ValueError) as error:
+            # such as a header that libcurl cannot take, which its text would show
+            exchange.error = type(error).__name__
         finally:
             curls.stop(transfer.curl)
             transfer.over()
@@ -50,7 +62,9 @@ class Poster:
         """Close the connections that are kept alive; may be called more than once."""
         if self._rest:
             self._rest.cancel()
-        self._close()
+            self._rest = None
+        if closing := self._close():
+            await asyncio.to_thread(closing.join, CLOSING_SECONDS)
 
     def _transfer(self, curls: CurlLoop) -> Transfer:
         transfer = Transfer(self._allowed_networks, self._on_answer)
@@ -96,9 +110,8 @@ class Poster:
         else:
             self._close()
 
-    def _close(self) -> None:
+    def _close(self) -> threading.Thread | None:
         curls, self._curls = self._curls, None
         self._free.clear()
         self._transfers = 0
-        if curls:
-            curls.close()
+        return curls.close() if curls else None

@@ -22,6 +22,7 @@ NAME_SECONDS = 10
 """How long it is remembered what a name resolves to."""
 
 _STATUS = re.compile(rb"HTTP/1\.[01] +([1-9]\d\d)\s")
+_BREAK = re.compile(r"[\r\n\0]")
 _BLANK = (b"\r\n", b"\n")
 _RETRY_AFTER = b"retry-after:"
 
@@ -56,22 +57,40 @@ class Transfer:
         self._allowed_networks = allowed_networks
         self._on_answer = on_answer
         self.exchange: Exchange | None = None
+        self._anew = False
         self.curl = pycurl.Curl()
         for option, value in (*_options(), *self._callbacks()):
             self.curl.setopt(option, value)
 
-    def prepare(self, exchange: Exchange, url: str, headers: list[str], body: bytes) -> None:
-        """Make this the next POST; `headers` are lines."""
-        self.exchange = exchange
+    def prepare(
+        self, exchange: Exchange, url: str, headers: list[str], body: bytes, *, anew: bool = False
+    ) -> None:
+        """Make this the next POST, `anew` over a new connection; `headers` are lines.
+
+        Raises ValueError or pycurl.error for what HTTP cannot say.
+        """
+        self.exchange, self._ready = exchange, False
         self._body, self._read = body, 0
         self._status_line = b""
+        if any(_BREAK.search(line) for line in headers):
+            raise ValueError("a header of two lines")
         self.curl.setopt(pycurl.URL, url)
         self.curl.setopt(pycurl.HTTPHEADER, headers)
         self.curl.setopt(pycurl.POSTFIELDSIZE, len(body))
+        if anew or self._anew:
+            self.curl.setopt(pycurl.FRESH_CONNECT, anew)
+            self._anew = anew
+        self._ready = True
+
+    def found_dead(self) -> bool:
+        """Tell whether the kept connection turned out to be dead before a byte of this POST was sent."""
+        if self.exchange is None or self.exchange.status is not None or not self._read:
+            return False
+        return not self.curl.getinfo(pycurl.NUM_CONNECTS) and not self.curl.getinfo(pycurl.REQUEST_SIZE)
 
     def over(self) -> None:
         """Let go of the exchange, after a last look at it."""
-        if self.exchange and self.exchange.status is None:
+        if self.exchange and self.exchange.status is None and self._ready:
             self.exchange.may_have_left = self._read > 0 or self.curl.getinfo(pycurl.REQUEST_SIZE) > 0
         self.exchange, self._body = None, b""
 
@@ -79,6 +98,7 @@ class Transfer:
         yield pycurl.OPENSOCKETFUNCTION, self._open_socket
         # A kept connection may be found dead only after the request was sent. libcurl would then send it
         # again over a new one; as it cannot go back in a body that is read from here, it gives up instead.
+        # So never set SEEKFUNCTION, IOCTLFUNCTION or POSTFIELDS here.
         yield pycurl.READFUNCTION, self._more_of_body
         yield pycurl.HEADERFUNCTION, self._on_header
         yield pycurl.WRITEFUNCTION, self._on_body
@@ -118,6 +138,7 @@ class Transfer:
     def _on_head(self, exchange: Exchange) -> int | None:
         found = _STATUS.match(self._status_line)
         if not found:
+            exchange.error = "the answer is not HTTP"
             return 0  # less than what came: end it
         if (status := int(found[1])) >= 200:  # less are announcements
             exchange.status = status
@@ -145,5 +166,6 @@ def _options() -> Iterator[tuple[int, Any]]:
     trusted = ssl.get_default_verify_paths()
     if trusted.cafile:
         yield pycurl.CAINFO, trusted.cafile
-    if trusted.capath:
+    # beside a file only where SSL_CERT_DIR names one: with it libcurl reads the file for each connection
+    if trusted.capath and (not trusted.cafile or trusted.capath != trusted.openssl_capath):
         yield pycurl.CAPATH, trusted.capath

@@ -32,7 +32,7 @@ _GONE = 410
 
 
 class WebhookChannel:
-    """Sends over one shared session, made by the first send."""
+    """Sends over shared connections, the first of which is made by the first send."""
 
     kind: ClassVar[str] = "webhook"
     config_model: ClassVar[type[ChannelConfig]] = WebhookConfig

@@ -195,8 +195,10 @@ class Deliverer:
             except Exception as error:
                 # a bug: it costs this one its end, and no other one
                 one.fail(error)
-        if lines:
+        try:
             logs.info(__name__, "delivery.attempted", lines)
+        except Exception:
+            log.exception("lines.lost", lines=len(lines))
 
     def _finish(self, one: InHand, recorded: bool) -> dict[str, Any]:
         """Count and end what is recorded; return what is logged of it."""

@@ -154,10 +154,11 @@ async def claim(
     rows: Sequence[Any] = (await session.execute(CLAIM, parameters)).all()
     keys: list[Key] = [(row[0], row[3], row[-1]) for row in rows]
     destinations = await known.find(session, set(keys))
-    claimed = [
-        Claim._make((*row[:-1], token, destinations[key])) for row, key in zip(rows, keys, strict=True)
-    ]
-    return {claim.id: claim for claim in claimed}
+    return {
+        row[1]: Claim._make((*row[:-1], token, destinations[key]))
+        for row, key in zip(rows, keys, strict=True)
+        if key in destinations
+    }
 
 
 async def give_back(

@@ -144,7 +144,7 @@ class Database:
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Session]:
-        """Yield a session for one statement, a transaction by itself: one round trip, not three."""
+        """Yield a session whose every statement is a transaction by itself: one round trip, not three."""
         if self.clock.now is not None:
             async with self.transaction() as session:
                 yield session
