@@ -20,12 +20,6 @@ LINES = ["content-type: application/json", "expect:"]
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    async with http_receiver() as running:
-        yield running
-
-
-@pytest.fixture
 async def poster() -> AsyncIterator[Poster]:
     made = Poster(LOOPBACK)
     yield made
@@ -121,30 +115,15 @@ async def test_idle_connections_are_closed_and_made_again(
             await asyncio.wait_for(closed.wait(), 10)
 
 
-async def test_a_connection_that_the_other_side_closed_is_not_used_again(poster: Poster) -> None:
+# said, so the connection is given up at once; without a word, so it is kept until the end is seen
+@pytest.mark.parametrize("head", [b"Connection: close\r\n", b""])
+async def test_a_connection_that_the_other_side_closed_costs_nothing(poster: Poster, head: bytes) -> None:
     served = 0
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal served
         await reader.readuntil(b"\r\n\r\n{}")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        await writer.drain()
-        served += 1
-
-    async with raw_server(talk) as port:
-        for _ in range(5):
-            assert (await post(poster, f"http://127.0.0.1:{port}/")).status == 200
-    assert served == 5
-
-
-async def test_a_kept_connection_that_the_other_side_closed_costs_nothing(poster: Poster) -> None:
-    served = 0
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal served
-        await reader.readuntil(b"\r\n\r\n{}")
-        # without a word, so the connection is kept
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n%b\r\n" % head)
         await writer.drain()
         served += 1
 
@@ -155,7 +134,8 @@ async def test_a_kept_connection_that_the_other_side_closed_costs_nothing(poster
         for number in range(5):
             exchange = await post(poster, f"http://127.0.0.1:{port}/")
             assert (exchange.status, served) == (200, number + 1)
-            await until(has_seen_the_end)
+            if not head:
+                await until(has_seen_the_end)
 
 
 @pytest.mark.parametrize("line", ["x: a\r\ny: b", "x: a\ny: b", "x: \0", "x: \u00e9"])
@@ -165,7 +145,7 @@ async def test_a_header_that_http_cannot_say_is_a_definite_failure_and_does_no_h
     assert (await post(poster, receiver.url)).status == 200
     exchange = await post(poster, receiver.url, lines=[*LINES, line])
     assert (exchange.status, exchange.may_have_left) == (None, False)
-    assert exchange.error in {"ValueError", "UnicodeEncodeError"}
+    assert (exchange.error or "").startswith("the request cannot be written")
     assert (await post(poster, receiver.url)).status == 200
     assert (len(receiver.requests), len(poster._free)) == (2, 1)
 

@@ -25,12 +25,6 @@ TIMEOUT, CONNECTION_LOST = AttemptOutcome.TIMEOUT, AttemptOutcome.CONNECTION_LOS
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[HttpReceiver]:
-    async with http_receiver() as running:
-        yield running
-
-
-@pytest.fixture
 async def channel() -> AsyncIterator[WebhookChannel]:
     made = WebhookChannel(settings(webhook_timeout=1.0))
     yield made
@@ -279,6 +273,7 @@ async def test_a_kept_connection_that_dies_during_the_request_sends_nothing_twic
         first = await channel.prepare(to(f"http://127.0.0.1:{port}/"))()
         second = await channel.prepare(to(f"http://127.0.0.1:{port}/"))()
     assert (first.result, second.result, seen) == (DELIVERED, CONNECTION_LOST, 2)
+    assert second.error == "the connection was closed before an answer came"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,9 @@ import pycurl
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
+WORDS = {pycurl.E_SEND_FAIL_REWIND: "the connection was closed before an answer came"}
+"""What libcurl says of itself rather than of what happened."""
+
 
 class CurlLoop:
     """Runs the transfers of one event loop, and keeps their connections."""
@@ -83,8 +86,8 @@ class CurlLoop:
             more, well, badly = self._multi.info_read()
             for curl in well:
                 self._finish(curl, None)
-            for curl, _, text in badly:
-                self._finish(curl, text)
+            for curl, code, text in badly:
+                self._finish(curl, WORDS.get(code, text))
 
     def _on_timer(self, milliseconds: int) -> None:
         if self._timer:

@@ -51,8 +51,8 @@ class Poster:
                 error = await curls.start(transfer.curl)
             exchange.error = exchange.error or error
         except (pycurl.error, ValueError) as error:
-            # such as a header that libcurl cannot take, which its text would show
-            exchange.error = type(error).__name__
+            # such as a header that libcurl cannot take, which the error's own text would show
+            exchange.error = f"the request cannot be written ({type(error).__name__})"
         finally:
             curls.stop(transfer.curl)
             transfer.over()

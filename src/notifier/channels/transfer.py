@@ -56,7 +56,7 @@ class Transfer:
         """Dial global addresses and those in `allowed_networks`; tell `on_answer` of each answer's head."""
         self._allowed_networks = allowed_networks
         self._on_answer = on_answer
-        self.exchange: Exchange | None = None
+        self.exchange = Exchange()
         self._anew = False
         self.curl = pycurl.Curl()
         for option, value in (*_options(), *self._callbacks()):
@@ -72,7 +72,7 @@ class Transfer:
         self.exchange, self._ready = exchange, False
         self._body, self._read = body, 0
         self._status_line = b""
-        if any(_BREAK.search(line) for line in headers):
+        if _BREAK.search("".join(headers)):
             raise ValueError("a header of two lines")
         self.curl.setopt(pycurl.URL, url)
         self.curl.setopt(pycurl.HTTPHEADER, headers)
@@ -84,15 +84,15 @@ class Transfer:
 
     def found_dead(self) -> bool:
         """Tell whether the kept connection turned out to be dead before a byte of this POST was sent."""
-        if self.exchange is None or self.exchange.status is not None or not self._read:
+        if self.exchange.status is not None or not self._read:
             return False
         return not self.curl.getinfo(pycurl.NUM_CONNECTS) and not self.curl.getinfo(pycurl.REQUEST_SIZE)
 
     def over(self) -> None:
-        """Let go of the exchange, after a last look at it."""
-        if self.exchange and self.exchange.status is None and self._ready:
+        """Write down whether bytes may have left, if no answer says so; let go of the body."""
+        if self.exchange.status is None and self._ready:
             self.exchange.may_have_left = self._read > 0 or self.curl.getinfo(pycurl.REQUEST_SIZE) > 0
-        self.exchange, self._body = None, b""
+        self._body = b""
 
     def _callbacks(self) -> Iterator[tuple[int, Any]]:
         yield pycurl.OPENSOCKETFUNCTION, self._open_socket
@@ -106,8 +106,6 @@ class Transfer:
     def _open_socket(self, _purpose: int, address: Any) -> socket.socket | int:
         """Judge the address that is about to be dialled: what a name resolves to can change at any time."""
         exchange, host = self.exchange, address.addr[0]
-        if exchange is None:
-            return pycurl.SOCKET_BAD
         if not is_allowed(ip_address(host), self._allowed_networks):
             exchange.blocked += (host,)
             return pycurl.SOCKET_BAD
@@ -125,7 +123,7 @@ class Transfer:
 
     def _on_header(self, line: bytes) -> int | None:
         exchange = self.exchange
-        if exchange is None or exchange.status is not None:
+        if exchange.status is not None:
             return None  # a trailer
         if line.startswith(b"HTTP/"):
             self._status_line, exchange.retry_after = line, None
@@ -146,11 +144,9 @@ class Transfer:
         return None
 
     def _on_body(self, part: bytes) -> int | None:
-        exchange = self.exchange
-        if exchange is None:
-            return 0
-        exchange.beginning += part[: ANSWER_BYTES - len(exchange.beginning)]
-        return None if len(exchange.beginning) < ANSWER_BYTES else 0
+        beginning = self.exchange.beginning
+        beginning += part[: ANSWER_BYTES - len(beginning)]
+        return None if len(beginning) < ANSWER_BYTES else 0
 
 
 def _options() -> Iterator[tuple[int, Any]]:

@@ -195,10 +195,7 @@ class Deliverer:
             except Exception as error:
                 # a bug: it costs this one its end, and no other one
                 one.fail(error)
-        try:
-            logs.info(__name__, "delivery.attempted", lines)
-        except Exception:
-            log.exception("lines.lost", lines=len(lines))
+        _log(lines)
 
     def _finish(self, one: InHand, recorded: bool) -> dict[str, Any]:
         """Count and end what is recorded; return what is logged of it."""
@@ -219,6 +216,14 @@ class Deliverer:
         asyncio.get_running_loop().call_later(one.pause, self._ended.add, one)
         log.warning("outcome.retry", delivery_id=str(one.claim.id), error=repr(error))
         one.pause = min(one.pause * 2, LONGEST_PAUSE)
+
+
+def _log(lines: Sequence[dict[str, Any]]) -> None:
+    """Log the attempts of a batch: they are over, whatever becomes of their lines."""
+    try:
+        logs.info(__name__, "delivery.attempted", lines)
+    except Exception:
+        log.exception("lines.lost", lines=len(lines))
 
 
 def _line(claim: Claim, finished: Finished) -> dict[str, Any]:
