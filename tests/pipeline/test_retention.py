@@ -6,12 +6,14 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Row, text
+from sqlalchemy.exc import IntegrityError
 
 from notifier import worker
 from notifier.clock import id_of_age
 from notifier.pipeline import retention
 from notifier.pipeline.retention import Removed
 from notifier.services import notifications as services
+from notifier.services import replaying
 from notifier.storage import retention as storage
 from notifier.storage.retention import Limit
 from notifier.storage.tables import LIVE
@@ -190,6 +192,30 @@ async def test_words_that_were_replaced_go_when_no_delivery_is_known_by_them(hou
     assert (await retain(house)).revisions == 2
     # one has a delivery, four was in force until just now, five is
     assert await revisions(house) == [1, 4, 5]
+
+
+async def test_words_that_a_replay_is_about_to_repeat_stay(house: House) -> None:
+    ledger = await begin_ledger(house)
+    old = await ledger.add(DAYS + 1, "failed")
+    await edit(house, ledger.first.notification_id, "two")
+    await age_revisions(house, DAYS + 1)
+    await house.sql("UPDATE deliveries SET revision = 2 WHERE id = :id", id=ledger.first.id)
+    async with house.context() as ctx:
+        await replaying.replay(ctx, str(old), as_new=False)
+        assert await retain(house) == Removed(1, 0, 0, 0)
+    assert await revisions(house) == [1, 2]
+    assert await retain(house) == Removed(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("table", ["destinations", "notification_revisions"])
+async def test_nobody_can_delete_what_a_delivery_was_made_from(house: House, table: str) -> None:
+    await begin_ledger(house)
+    for used in ("event_subscriptions", "notification_destinations"):
+        await house.sql(f"DELETE FROM {used}")
+    with pytest.raises(IntegrityError, match="a delivery refers to this row"):
+        await house.sql(f"DELETE FROM {table}")
+    await house.sql("DELETE FROM deliveries")
+    await house.sql(f"DELETE FROM {table}")
 
 
 async def test_the_words_in_force_stay_however_old_they_are(house: House) -> None:

@@ -33,7 +33,7 @@ WITH given AS MATERIALIZED (
     tz_version, anchor_at, drift_seconds, next_due_at, CAST(:now AS timestamptz), CAST(:now AS timestamptz)
   FROM given WHERE (SELECT count(*) FROM held) = cardinality(CAST(:destination_ids AS uuid[]))
   ORDER BY external_id, id
-  ON CONFLICT (project_id, external_id) WHERE deleted_at IS NULL DO NOTHING
+  ON CONFLICT (project_id, external_id) WHERE deleted_at IS NULL AND external_id IS NOT NULL DO NOTHING
   RETURNING *
 ), remembered AS (
   INSERT INTO notification_revisions

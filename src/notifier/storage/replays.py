@@ -42,7 +42,8 @@ SELECT replay_of, bool_or(status = 'delivered') AS arrived,
 FROM deliveries WHERE project_id = :project_id AND replay_of = ANY(:originals) GROUP BY replay_of
 """).bindparams(ORIGINALS)
 
-# The same words to the same place, whatever the notification says by now; no next slot ends it.
+# The same words to the same place, whatever the notification says by now; no next slot ends it. The words may
+# be old enough to be deleted: locked, they stay until the new row is there to keep them.
 ADD = text("""
 INSERT INTO deliveries (
   project_id, id, notification_id, revision, destination_id, clock, trigger, scheduled_for, exception_id,
@@ -57,6 +58,9 @@ SELECT
 FROM unnest(:ids, :repeated, :message_ids) AS new (id, repeated, message_id)
 JOIN deliveries AS d ON d.project_id = :project_id AND d.id = new.repeated
 JOIN destinations AS t ON t.project_id = d.project_id AND t.id = d.destination_id
+JOIN notification_revisions AS r ON r.project_id = d.project_id AND r.notification_id = d.notification_id
+  AND r.revision = d.revision
+FOR KEY SHARE OF r
 ON CONFLICT (project_id, replay_of)
   WHERE replay_of IS NOT NULL AND finished_at IS NULL DO NOTHING
 RETURNING id, status

@@ -138,7 +138,7 @@ Index(
     notifications.c.project_id,
     notifications.c.external_id,
     unique=True,
-    postgresql_where=notifications.c.deleted_at.is_(None),
+    postgresql_where=text("deleted_at IS NULL AND external_id IS NOT NULL"),
 )
 Index(
     "ix_notifications_deleted",
