@@ -92,6 +92,36 @@ async def test_what_comes_while_enough_batches_run_grows_the_next_one() -> None:
     assert work.batches == [[0], [1, 2, 3, 4, 5]]
 
 
+async def test_a_second_batch_begins_once_the_first_one_takes_long() -> None:
+    began: dict[int, float] = {}
+    go = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def work(items: Sequence[int]) -> None:
+        began[items[0]] = loop.time()
+        await go.wait()
+
+    batcher = Batcher(work, window=0, most=2, at_once=2, patience=0.1)
+    for n in range(6):
+        batcher.add(n)
+    await until(lambda: list(began) == [0, 2])
+    assert began[2] - began[0] >= 0.099
+    go.set()
+    await until(lambda: list(began) == [0, 2, 4])
+
+
+async def test_the_next_batch_does_not_wait_when_the_first_one_has_ended() -> None:
+    done: list[int] = []
+
+    async def work(items: Sequence[int]) -> None:
+        done.extend(items)
+
+    batcher = Batcher(work, window=0, most=2, patience=60)
+    for n in range(6):
+        batcher.add(n)
+    await until(lambda: done == [0, 1, 2, 3, 4, 5])
+
+
 async def test_an_error_among_the_results_is_that_of_one_caller_only() -> None:
     async def halve(items: Sequence[int]) -> list[int | Exception]:
         return [ValueError(item) if item % 2 else item // 2 for item in items]

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
+from notifier.clock import monotonic
+
 AT_ONCE = 2
 """Batches in work at the same time."""
 
@@ -15,8 +17,9 @@ class Batcher(Generic[Item]):
     """Gathers items for `window` seconds, or until there are `most`, and hands them to `work` together.
 
     No more than `at_once` batches are in work; what comes meanwhile waits and grows the next one, so that a
-    slow `work` gets few large batches rather than many small ones. Nobody waits for an item, so `work` itself
-    has to see to its errors.
+    slow `work` gets few large batches rather than many small ones. With `patience`, a second one begins only
+    once the last one has been in work for so many seconds, and so may be held up by something. Nobody waits
+    for an item, so `work` itself has to see to its errors.
     """
 
     def __init__(
@@ -26,14 +29,17 @@ class Batcher(Generic[Item]):
         window: float,
         most: int,
         at_once: int = AT_ONCE,
+        patience: float = 0,
     ) -> None:
         self._work = work
         self._window = window
         self._most = most
         self._at_once = at_once
+        self._patience = patience
         self._waiting: list[Item] = []
         self._timer: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._last_began = float("-inf")
 
     def add(self, item: Item) -> None:
         """Have `item` worked on together with others."""
@@ -41,17 +47,34 @@ class Batcher(Generic[Item]):
         if len(self._waiting) >= self._most:
             self._flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._window, self._flush)
+            self._wake_in(self._window)
+
+    def _wake_in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._flush()
 
     def _flush(self) -> None:
+        """Begin as many batches as may be in work."""
+        while self._waiting and len(self._running) < self._at_once:
+            early = self._last_began + self._patience - monotonic() if self._running else 0
+            if early > 0:
+                if self._timer is None:
+                    self._wake_in(early)
+                return
+            self._begin()
+
+    def _begin(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._waiting and len(self._running) < self._at_once:
-            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            task = asyncio.create_task(self._work(batch))
-            self._running.add(task)
-            task.add_done_callback(self._done)
+        batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        task = asyncio.create_task(self._work(batch))
+        self._running.add(task)
+        self._last_began = monotonic()
+        task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """Start the next batch: it has waited for long enough."""

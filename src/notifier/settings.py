@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     @property
     def project_concurrency(self) -> int:
         """Deliveries of one project that a worker sends at once."""
-        return 2 * self.worker_concurrency
+        return 3 * self.worker_concurrency
 
     @property
     def worker_places(self) -> int:

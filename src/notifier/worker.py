@@ -265,6 +265,7 @@ async def start(ctx: dict[str, Any]) -> None:
     await _patiently(lambda: retimer.run(runtime.database))
     silence = runtime.settings.hold_after
     ctx["hold_before"] = await _patiently(lambda: holder.hold_before(runtime.database, silence))
+    await _patiently(lambda: planner.get_ready(runtime.database))
     await start_loops(ctx)
 
 

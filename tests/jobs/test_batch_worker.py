@@ -11,8 +11,10 @@ from arq.constants import in_progress_key_prefix, job_key_prefix
 from arq.worker import Worker
 
 from notifier import jobs
+from notifier.jobs import batch_worker
 from notifier.jobs.batch_worker import BatchWorker
 from tests.jobs.crew import Crew
+from tests.processes import until
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated close")  # arq's own
@@ -41,6 +43,38 @@ async def test_no_more_jobs_run_at_once_than_there_are_places(crew: Crew) -> Non
     await worker.close()
     assert crew.most_running == 7
     assert sum(crew.done.values()) == 100
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_what_a_worker_cannot_begin_soon_is_left_to_others_unless_its_jobs_hang(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_worker, "MOST", 20)
+    monkeypatch.setattr(batch_worker, "SLOW_SECONDS", 60.0)
+    await crew.ring(50)
+    hanging: list[asyncio.Future[None]] = []
+
+    def hang(_delivery_id: str) -> asyncio.Future[None]:
+        hanging.append(asyncio.get_running_loop().create_future())
+        return hanging[-1]
+
+    worker = crew.plain_worker(hang, max_jobs=40, burst=False)
+    running = asyncio.create_task(worker.main())
+    await until(lambda: len(hanging) == 20)
+    for one in hanging[:5]:
+        one.set_result(None)
+    await until(lambda: len(hanging) == 25)
+    assert len(worker.tasks) == 20
+    monkeypatch.setattr(batch_worker, "SLOW_SECONDS", 0.0)
+    await until(lambda: len(worker.tasks) == 40)
+    assert len(hanging) == 45
+    for one in hanging[5:]:
+        one.set_result(None)
+    await until(lambda: len(hanging) == 50)
+    for one in hanging[45:]:
+        one.set_result(None)
+    running.cancel()
+    await worker.close()
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated close")

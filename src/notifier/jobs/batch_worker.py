@@ -37,7 +37,11 @@ MARKED = 1000
 """Jobs in the hands of arq's own workers that are looked past."""
 
 MOST = 1000
-"""Jobs in one answer: Lua hands over a few thousand values at once, not more."""
+"""Jobs in one answer: Lua hands over a few thousand values at once, not more. A worker has no more in hand,
+either, while they end soon: another one may have nothing to do."""
+
+SLOW_SECONDS = 0.5
+"""Jobs that have been in hand for longer keep nobody from taking others: their receivers may hang."""
 
 # KEYS: the queue. ARGV: prefix of arq's marks, prefix of payloads, up to which time (ms) jobs are due, how
 # many to take, how many to look at.
@@ -91,15 +95,23 @@ class BatchWorker(Worker):
 
     async def _poll_iteration(self) -> None:
         """Fill the free places with jobs, then see to those that do not end, and to the cron."""
-        free = self.max_jobs - len(self.tasks)
-        if self.allow_pick_jobs and free > 0:
-            taken = await self._take(min(free, MOST))
+        wanted = self._wanted()
+        if self.allow_pick_jobs and wanted > 0:
+            taken = await self._take(wanted)
             for job_id, payload in taken:
                 self._start(job_id, payload)
             if not taken:
                 await asyncio.sleep(IDLE_SECONDS)
         self._end_overdue()
         await self.heart_beat()
+
+    def _wanted(self) -> int:
+        """Return how many jobs to take; those in hand are in the order in which they began."""
+        in_hand, recent = len(self.tasks), monotonic() - SLOW_SECONDS
+        if in_hand >= MOST:
+            slow = sum(1 for _ in takewhile(lambda began: began < recent, self._began.values()))
+            return min(self.max_jobs - in_hand, MOST - (in_hand - slow))
+        return min(self.max_jobs, MOST) - in_hand
 
     async def _take(self, most: int) -> list[tuple[str, bytes]]:
         """Take jobs out of the queue; whoever takes them runs them, or they are rung for again."""

@@ -45,6 +45,9 @@ MANY = 1000
 TOGETHER = 500
 """Deliveries in one statement."""
 
+PATIENCE = 0.05
+"""Seconds after which a statement is not waited for with the next one of its kind: it may wait for a lock."""
+
 PREPARED_AT_ONCE = 100
 """Messages rendered in one go: nothing else happens meanwhile, and a template may take its time."""
 
@@ -74,8 +77,8 @@ class Deliverer:
         tools = (self.channels, Composer(self.cipher), self.waits, self.limits, self.deadlines)
         keep("_attempts", Attempts(*tools))
         # whole polls are admitted at once, and as many as an earlier batch made room for
-        keep("_admitted", Batcher(self._claim, window=0, most=TOGETHER))
-        keep("_ended", Batcher(self._record, window=self.window, most=TOGETHER))
+        keep("_admitted", Batcher(self._claim, window=0, most=TOGETHER, patience=PATIENCE))
+        keep("_ended", Batcher(self._record, window=self.window, most=TOGETHER, patience=PATIENCE))
 
     async def deliver(self, project_id: UUID, delivery_id: UUID) -> None:
         """Try one delivery once. Does nothing if it is not due, is another worker's, or has ended."""

@@ -1,5 +1,6 @@
 """The sweep's first half: write the slots of due notifications into the ledger, then ring for them."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -25,8 +26,21 @@ FIRST_BATCH = 100
 """Notifications in the first transaction of a sweep. Each next one has twice as many, so that the workers
 have work soon, and always."""
 
+CONNECTIONS = 3
+"""What a scheduler uses at the same time: to sweep, to rescue, and to delete history."""
+
 MOST_DELIVERIES = 20_000
 """Rows for the ledger in one transaction, give or take those of one notification."""
+
+
+async def get_ready(database: Database) -> None:
+    """Open connections and have the statements of a sweep planned, so that the first one need not wait."""
+    await asyncio.gather(*(_rehearse(database) for _ in range(CONNECTIONS)))
+
+
+async def _rehearse(database: Database) -> None:
+    async with database.transaction() as session:
+        await planning.rehearse(session)
 
 
 async def sweep(

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Boolean, Float, Integer, Text, TextClause, Uuid, bindparam, text
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import Boolean, Float, Integer, Text, TextClause, Uuid, text
 
 from notifier.domain.delivery import Outcome
 from notifier.domain.retry import Verdict
-from notifier.storage.arrays import unnest
+from notifier.storage.arrays import Given
 from notifier.storage.engine import Session
 from notifier.storage.health import FEEL
 
@@ -31,20 +30,19 @@ FORBIDS_RETRY = """CASE WHEN n.deleted_at IS NOT NULL THEN 'notification_deleted
 """Why a delivery is not tried again, though its outcome would allow it: things changed while it was sent."""
 
 
-OUTCOME_COLUMNS: dict[str, type[TypeEngine[Any]]] = {
-    "project_ids": Uuid,
-    "ids": Uuid,
-    "tokens": Uuid,
-    "numbers": Integer,
-    "outcomes": Text,
-    "status_codes": Integer,
-    "errors": Text,
-    "durations": Integer,
-    "statuses": Text,
-    "reasons": Text,
-    "waits": Float,
-    "ours": Boolean,
-}
+GIVEN = Given(
+    own={"project_id": Uuid, "id": Uuid, "token": Uuid, "duration_ms": Integer},
+    shared={
+        "number": Integer,
+        "outcome": Text,
+        "status_code": Integer,
+        "error": Text,
+        "verdict": Text,
+        "verdict_reason": Text,
+        "wait": Float,
+        "ours": Boolean,
+    },
+)
 
 
 def _outcomes(fence: str) -> TextClause:
@@ -54,11 +52,7 @@ def _outcomes(fence: str) -> TextClause:
     order, so that two workers never wait for each other in a circle; 4. their destinations, likewise.
     """
     statement = text(f"""
-WITH given AS (
-  SELECT * FROM {unnest(OUTCOME_COLUMNS)} AS given (
-    project_id, id, token, number, outcome, status_code, error, duration_ms, verdict, verdict_reason,
-    wait, ours)
-), ended AS MATERIALIZED (
+WITH ended AS MATERIALIZED (
   SELECT given.*, CASE WHEN verdict = 'retrying' THEN (
     SELECT {FORBIDS_RETRY}
     FROM deliveries AS d
@@ -66,7 +60,7 @@ WITH given AS (
     LEFT JOIN notifications AS n ON n.project_id = d.project_id AND n.id = d.notification_id
     WHERE d.project_id = given.project_id AND d.id = given.id
   ) END AS instead
-  FROM given
+  FROM {GIVEN.sql} AS given
 ), done AS (
   UPDATE deliveries AS d
   SET status = CASE WHEN instead IS NULL THEN verdict
@@ -112,7 +106,7 @@ WITH given AS (
 ), {FEEL}
 SELECT id FROM done
 """)
-    return statement.bindparams(*(bindparam(name, type_=ARRAY(of)) for name, of in OUTCOME_COLUMNS.items()))
+    return GIVEN.bind(statement)
 
 
 FINISH = _outcomes("d.status = 'sending' AND d.lease_token = ended.token")
@@ -148,28 +142,32 @@ def _storable(error: str | None) -> str | None:
 
 async def finish(session: Session, finished: Sequence[Finished]) -> set[UUID]:
     """Write outcomes whose lease is still held; return the ids of those deliveries."""
-    return set((await session.execute(FINISH, _outcome_columns(finished))).scalars())
+    return await _write(session, FINISH, finished)
 
 
 async def absorb(session: Session, finished: Sequence[Finished]) -> set[UUID]:
     """Write successes whose lease was lost, unless another worker has begun; return which it could."""
-    return set((await session.execute(ABSORB, _outcome_columns(finished))).scalars())
+    return await _write(session, ABSORB, finished)
 
 
-def _outcome_columns(finished: Sequence[Finished]) -> dict[str, list[Any]]:
-    """Return the parameters of FINISH and ABSORB."""
-    waits = [one.verdict.wait for one in finished]
-    return {
-        "project_ids": [one.project_id for one in finished],
-        "ids": [one.delivery_id for one in finished],
-        "tokens": [one.token for one in finished],
-        "numbers": [one.number for one in finished],
-        "outcomes": [one.outcome.result for one in finished],
-        "status_codes": [one.outcome.status_code for one in finished],
-        "errors": [_storable(one.outcome.error) for one in finished],
-        "durations": [one.duration_ms for one in finished],
-        "statuses": [one.verdict.status for one in finished],
-        "reasons": [one.verdict.reason for one in finished],
-        "waits": [wait.total_seconds() if wait else None for wait in waits],
-        "ours": [one.outcome.ours for one in finished],
-    }
+async def _write(session: Session, statement: TextClause, finished: Sequence[Finished]) -> set[UUID]:
+    parameters = GIVEN.parameters([_row(*one) for one in finished])
+    return set((await session.execute(statement, parameters)).scalars())
+
+
+def _row(
+    project_id: UUID,
+    delivery_id: UUID,
+    _destination_id: UUID,
+    token: UUID,
+    number: int,
+    outcome: Outcome,
+    verdict: Verdict,
+    duration_ms: int,
+) -> tuple[Any, ...]:
+    """Return an outcome as `GIVEN` has it."""
+    result, status_code, error, _, _, ours = outcome
+    status, reason, wait = verdict
+    seconds = wait.total_seconds() if wait else None
+    how = (result, status_code, _storable(error), status, reason, seconds, ours)
+    return project_id, delivery_id, token, duration_ms, number, *how

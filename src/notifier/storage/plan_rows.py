@@ -47,10 +47,10 @@ class NewDelivery(NamedTuple):
     project_id: UUID
     id: UUID
     notification_id: UUID
-    revision: int
     destination_id: UUID
-    scheduled_for: datetime
     message_id: str
+    revision: int
+    scheduled_for: datetime
     start_by: datetime | None = None
     expires_at: datetime | None = None
     status: str = Status.PENDING

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, DateTime, Integer, Row, Text, Uuid, bindparam, select, text
 
-from notifier.storage.arrays import unnest
+from notifier.domain.delivery import Status
+from notifier.storage.arrays import Given, unnest
 from notifier.storage.engine import Session
 from notifier.storage.lateness import TOO_LATE
 from notifier.storage.plan_rows import Due, Move, Moved, NewDelivery
@@ -17,8 +18,32 @@ from notifier.storage.tables import clock_now
 ROWS_A_STATEMENT = 5000
 
 KEYS = ("project_ids", "ids")
-MOVED = ("project_ids", "ids", "revisions", "last_slot_ats", "next_due_ats", "sents")
+NEW = Given(
+    own={"project_id": Uuid, "id": Uuid, "notification_id": Uuid, "destination_id": Uuid, "message_id": Text},
+    shared={
+        "revision": Integer,
+        "scheduled_for": DateTime(timezone=True),
+        "start_by": DateTime(timezone=True),
+        "expires_at": DateTime(timezone=True),
+        "status": Text,
+        "reason": Text,
+        "slot_count": Integer,
+        "range_end": DateTime(timezone=True),
+        "exception_id": Uuid,
+    },
+)
+"""The columns of NewDelivery."""
 
+MOVES = Given(
+    own={"project_id": Uuid, "id": Uuid},
+    shared={
+        "revision": Integer,
+        "last_slot_at": DateTime(timezone=True),
+        "next_due_at": DateTime(timezone=True),
+        "sent": Integer,
+    },
+)
+"""The columns of Move."""
 
 TAKE_DUE = text(f"""
 WITH due AS MATERIALIZED (
@@ -69,7 +94,9 @@ SELECT {", ".join(Moved._fields)} FROM moved
 
 # A destination that is blocked gets its deliveries held. Rows that the schema has already are left alone:
 # a slot exists once per destination.
-ADD_SLOTS = text("""
+ADD_SLOTS = NEW.bind(
+    text(f"""
+WITH added AS (
 INSERT INTO deliveries (
   project_id, id, notification_id, revision, destination_id, clock, trigger, scheduled_for, start_by,
   expires_at, message_id, slot_count, range_end, exception_id, status, reason, next_attempt_at, enqueued_at,
@@ -84,49 +111,33 @@ SELECT
   CASE WHEN new.status = 'pending' AND d.blocked_at IS NULL THEN clock_now() END,
   CASE WHEN new.status = 'pending' AND d.blocked_at IS NULL THEN clock_now() END,
   CASE WHEN new.status NOT IN ('pending', 'held') THEN clock_now() END
-FROM unnest(
-  :project_ids, :ids, :notification_ids, :revisions, :destination_ids, :scheduled_fors, :start_bys,
-  :expires_ats, :message_ids, :statuses, :reasons, :slot_counts, :range_ends, :exception_ids
-) AS new (
-  project_id, id, notification_id, revision, destination_id, scheduled_for, start_by, expires_at, message_id,
-  status, reason, slot_count, range_end, exception_id
-)
+FROM {NEW.sql} AS new
 JOIN destinations AS d ON d.project_id = new.project_id AND d.id = new.destination_id
 ON CONFLICT (project_id, notification_id, destination_id, scheduled_for) WHERE trigger = 'schedule' DO NOTHING
-RETURNING project_id, id, status
-""").bindparams(
-    bindparam("project_ids", type_=ARRAY(Uuid)),
-    bindparam("ids", type_=ARRAY(Uuid)),
-    bindparam("notification_ids", type_=ARRAY(Uuid)),
-    bindparam("revisions", type_=ARRAY(Integer)),
-    bindparam("destination_ids", type_=ARRAY(Uuid)),
-    bindparam("scheduled_fors", type_=ARRAY(DateTime(timezone=True))),
-    bindparam("start_bys", type_=ARRAY(DateTime(timezone=True))),
-    bindparam("expires_ats", type_=ARRAY(DateTime(timezone=True))),
-    bindparam("message_ids", type_=ARRAY(Text)),
-    bindparam("statuses", type_=ARRAY(Text)),
-    bindparam("reasons", type_=ARRAY(Text)),
-    bindparam("slot_counts", type_=ARRAY(Integer)),
-    bindparam("range_ends", type_=ARRAY(DateTime(timezone=True))),
-    bindparam("exception_ids", type_=ARRAY(Uuid)),
+RETURNING status
+)
+SELECT count(*) FROM added WHERE status = 'pending'
+""")
 )
 
-MOVE_ON = text(f"""
+# Which of the new rows are there and to be sent: asked only where not all of them are.
+WRITTEN = text(f"""
+SELECT d.project_id, d.id
+FROM {unnest(KEYS)} AS new (project_id, id)
+JOIN deliveries AS d ON d.project_id = new.project_id AND d.id = new.id
+WHERE d.status = 'pending'
+""").bindparams(bindparam("project_ids", type_=ARRAY(Uuid)), bindparam("ids", type_=ARRAY(Uuid)))
+
+MOVE_ON = MOVES.bind(
+    text(f"""
 UPDATE notifications AS n
 SET last_slot_at = moved.last_slot_at,
     next_due_at = moved.next_due_at,
     slots_sent = n.slots_sent + moved.sent,
     completed_at = CASE WHEN moved.next_due_at IS NULL THEN clock_now() END
-FROM {unnest(MOVED)}
-  AS moved (project_id, id, revision, last_slot_at, next_due_at, sent)
+FROM {MOVES.sql} AS moved
 WHERE n.project_id = moved.project_id AND n.id = moved.id AND n.revision = moved.revision
-""").bindparams(
-    bindparam("project_ids", type_=ARRAY(Uuid)),
-    bindparam("ids", type_=ARRAY(Uuid)),
-    bindparam("revisions", type_=ARRAY(Integer)),
-    bindparam("last_slot_ats", type_=ARRAY(DateTime(timezone=True))),
-    bindparam("next_due_ats", type_=ARRAY(DateTime(timezone=True))),
-    bindparam("sents", type_=ARRAY(Integer)),
+""")
 )
 
 COUNT_SENT = text("""
@@ -152,6 +163,15 @@ UPDATE deliveries AS d SET status = 'held', reason = 'overdue', next_attempt_at 
 FROM overdue
 WHERE d.project_id = overdue.project_id AND d.id = overdue.id AND d.status IN ('pending', 'retrying')
 """)
+
+
+async def rehearse(session: Session) -> None:
+    """Have the statements of a sweep planned on this connection: it plans nothing and writes nothing."""
+    nothing: dict[str, Any] = {"clock": session.clock.id, "batch": 0, "project_ids": [], "ids": []}
+    nothing |= NEW.parameters([]) | MOVES.parameters([])
+    for statement in (TAKE_DUE, DESTINATIONS, EXCEPTIONS, TAKE_MOVED, ADD_SLOTS, MOVE_ON):
+        named = statement.compile().params
+        await session.execute(statement, {name: nothing[name] for name in named})
 
 
 async def take_due(session: Session, batch: int) -> list[Due]:
@@ -193,16 +213,24 @@ async def add_slots(session: Session, rows: Sequence[NewDelivery]) -> list[tuple
     """Write `rows`; return (project id, delivery id) of those that a worker shall send now."""
     pending: list[tuple[UUID, UUID]] = []
     for start in range(0, len(rows), ROWS_A_STATEMENT):
-        columns = _columns(rows[start : start + ROWS_A_STATEMENT])
-        written: Iterable[Any] = await session.execute(ADD_SLOTS, columns | {"clock": session.clock.id})
-        pending += [(project_id, id_) for project_id, id_, status in written if status == "pending"]
+        pending += await _add(session, rows[start : start + ROWS_A_STATEMENT])
     return pending
+
+
+async def _add(session: Session, rows: Sequence[NewDelivery]) -> list[tuple[UUID, UUID]]:
+    given = {**NEW.parameters(rows), "clock": session.clock.id}
+    written = (await session.execute(ADD_SLOTS, given)).scalar_one()
+    to_send = [row for row in rows if row.status == Status.PENDING]
+    if written == len(to_send):
+        return [(row.project_id, row.id) for row in to_send]
+    found: Iterable[Any] = await session.execute(WRITTEN, _keys(to_send))
+    return [(project_id, id_) for project_id, id_ in found]
 
 
 async def move_on(session: Session, moves: Sequence[Move]) -> None:
     """Write where the planned notifications stand now."""
     if moves:
-        await session.execute(MOVE_ON, _columns(moves))
+        await session.execute(MOVE_ON, MOVES.parameters(moves))
 
 
 async def count_sent(session: Session, rows: Sequence[Moved]) -> None:
@@ -243,14 +271,5 @@ async def hold_overdue(session: Session, stretch: Stretch) -> int:
     return (await session.execute(HOLD_OVERDUE, stretch.bounds(session))).rowcount
 
 
-def _keys(rows: Sequence[Due | Moved | Row[Any]]) -> dict[str, list[UUID]]:
+def _keys(rows: Sequence[Due | Moved | NewDelivery | Row[Any]]) -> dict[str, list[UUID]]:
     return {"project_ids": [row.project_id for row in rows], "ids": [row.id for row in rows]}
-
-
-def _columns(rows: Sequence[NewDelivery] | Sequence[Move]) -> dict[str, tuple[Any, ...]]:
-    """Turn rows, of which there are some, into the arrays that `unnest` takes: of field `id` come `ids`."""
-    return dict(zip(map(_plural, rows[0]._fields), zip(*rows, strict=True), strict=True))
-
-
-def _plural(name: str) -> str:
-    return f"{name}es" if name.endswith("s") else f"{name}s"
