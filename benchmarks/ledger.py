@@ -137,7 +137,7 @@ async def _send(database: Database, rows: Sequence[Any]) -> None:
         for row in rows
     ]
     async with database.transaction() as session:
-        if len(await outcomes.finish(session, finished)) != len(rows):
+        if not all(await outcomes.finish(session, finished)):
             raise AssertionError("a lease was lost")
 
 

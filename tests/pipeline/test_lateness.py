@@ -217,6 +217,6 @@ async def test_a_claim_that_is_handed_back_leaves_the_message_its_grace(
     (row,) = await timeline.rows()
     async with timeline.database.transaction() as session:
         key, token = (row.project_id, row.id), new_id()
-        assert await claims.claim(session, [key], token, 60, KnownDestinations())
+        assert None not in await claims.claim(session, [key], token, 60, KnownDestinations())
         await claims.give_back(session, *key, token)
     assert await work(timeline, at) == [("2027-01-02T09:00", how)]

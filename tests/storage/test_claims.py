@@ -34,10 +34,10 @@ async def house(database_url: str, redis_url: str) -> AsyncIterator[House]:
 
 async def claim(house: House, delivery_id: UUID, token: UUID | None = None) -> Claim | None:
     async with house.database.transaction() as session:
-        taken = await claims.claim(
+        (taken,) = await claims.claim(
             session, [(PROJECT, delivery_id)], token or uuid4(), LEASE, KnownDestinations()
         )
-    return taken.get(delivery_id)
+    return taken
 
 
 async def held(house: House) -> Claim:
@@ -76,7 +76,7 @@ async def test_a_claim_writes_its_attempt_and_its_lease(house: House) -> None:
 async def test_a_claim_that_is_not_committed_leaves_no_attempt(house: House) -> None:
     planned = await house.plan_one()
     async with house.database.engine.connect() as connection:
-        assert await claims.claim(
+        assert None not in await claims.claim(
             Session(connection), [(PROJECT, planned.id)], uuid4(), LEASE, KnownDestinations()
         )
     assert await house.attempts() == []
@@ -134,7 +134,7 @@ async def test_who_holds_the_lease_writes_the_outcome(
 ) -> None:
     claimed = await held(house)
     async with house.database.transaction() as session:
-        assert await outcomes.finish(session, [finished(claimed, how)]) == {claimed.id}
+        assert await outcomes.finish(session, [finished(claimed, how)]) == [True]
     row = await house.delivery()
     (attempt,) = await house.attempts()
     assert (row.status, row.reason, row.lease_token) == (status, reason, None)
@@ -145,15 +145,16 @@ async def test_who_holds_the_lease_writes_the_outcome(
 async def test_who_does_not_hold_the_lease_writes_nothing(house: House) -> None:
     claimed = await held(house)
     async with house.database.transaction() as session:
-        assert not await outcomes.finish(session, [finished(claimed, DELIVERED, token=uuid4())])
-        assert not await outcomes.absorb(session, [finished(claimed, DELIVERED, token=uuid4())])
+        fenced = [finished(claimed, DELIVERED, token=uuid4())]
+        assert await outcomes.finish(session, fenced) == [False]
+        assert await outcomes.absorb(session, fenced) == [False]
     assert (await house.delivery()).status == "sending"
     assert [one.outcome for one in await house.attempts()] == [None]
 
 
 async def test_the_same_outcome_twice_is_written_once(house: House) -> None:
     claimed = await held(house)
-    for expected in ({claimed.id}, set()):
+    for expected in ([True], [False]):
         async with house.database.transaction() as session:
             assert await outcomes.finish(session, [finished(claimed, DELIVERED)]) == expected
 
@@ -216,8 +217,32 @@ async def test_many_claims_are_one_statement_and_leave_out_what_is_not_there(hou
     wanted = [(PROJECT, row.id) for row in await house.deliveries()]
     async with house.database.transaction() as session:
         taken = await claims.claim(session, [*wanted, (PROJECT, uuid4())], TOKEN, LEASE, KnownDestinations())
-    assert {(PROJECT, row.id): row.lease_token for row in taken.values()} == dict.fromkeys(wanted, TOKEN)
+    found = [row and (row.project_id, row.id, row.lease_token) for row in taken]
+    assert found == [*((*key, TOKEN) for key in wanted), None]
     assert len(await house.attempts()) == 50
+
+
+async def test_a_delivery_that_is_asked_for_twice_is_claimed_once(house: House) -> None:
+    wanted = (PROJECT, (await house.plan_one()).id)
+    async with house.database.transaction() as session:
+        taken = await claims.claim(session, [wanted, wanted], TOKEN, LEASE, KnownDestinations())
+    assert len([one for one in taken if one]) == 1
+    assert len(await house.attempts()) == 1
+
+
+async def test_of_many_outcomes_those_are_told_whose_lease_is_lost(house: House) -> None:
+    await bulk_due(house, 3)
+    await house.plan()
+    held = [await claim(house, row.id) for row in await house.deliveries()]
+    tokens = (None, uuid4(), None)
+    ends = [
+        finished(row, DELIVERED, token=token or row.lease_token)
+        for row, token in zip(held, tokens, strict=True)
+        if row
+    ]
+    async with house.database.transaction() as session:
+        assert await outcomes.finish(session, ends) == [True, False, True]
+        assert await outcomes.finish(session, []) == []
 
 
 async def test_a_claim_leaves_all_indexes_of_the_ledger_alone(house: House) -> None:
@@ -241,7 +266,7 @@ async def test_many_outcomes_are_one_statement_and_each_delivery_keeps_its_own(h
         written = await outcomes.finish(
             session, [finished(row, how) for row, how in zip(held, ends, strict=True) if row]
         )
-    assert len(written) == 9
+    assert written == [True] * 9
     found = {row.id: (row.status, row.reason) for row in await house.deliveries()}
     assert found == {
         row.id: (how[1].status, how[1].reason) for row, how in zip(held, ends, strict=True) if row

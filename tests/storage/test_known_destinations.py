@@ -24,7 +24,8 @@ async def claim_next(house: House, known: KnownDestinations) -> Claim:
     async with house.database.transaction() as session:
         waiting = await session.execute(text("SELECT id FROM deliveries WHERE status = 'pending' LIMIT 1"))
         wanted = [(PROJECT, waiting.scalar_one())]
-        (claim,) = (await claims.claim(session, wanted, uuid4(), 75, known)).values()
+        (claim,) = await claims.claim(session, wanted, uuid4(), 75, known)
+    assert claim is not None
     return claim
 
 

@@ -79,8 +79,9 @@ NOTIFICATIONS = f"SELECT id FROM notifications WHERE {OF_PROJECT}"
 MANY = 500
 IDS = {"project_ids": [UUID(PROJECT)] * MANY, "ids": [UUID(int=number) for number in range(MANY)]}
 CLAIMED = {**IDS, "token": IDS["ids"][0], "clock": LIVE, "lease": 75.0}
-ENDED = {name: [None] * MANY for name in outcomes.OUTCOME_COLUMNS} | IDS
-MOVED = {name: [None] * MANY for name in planning.MOVED} | IDS
+KEYS = list(zip(*IDS.values(), strict=True))
+ENDED = outcomes.GIVEN.parameters([(place, *key, *[None] * 10) for place, key in enumerate(KEYS)])
+MOVED = planning.MOVES.parameters([(*key, *[None] * 4) for key in KEYS])
 TO = {"project_id": UUID(PROJECT), "destination_id": UUID(int=7)}
 HELD = {"after": UUID(int=0), "batch": 10_000}
 WALK = {
@@ -106,6 +107,7 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
         (planning.TAKE_MOVED, {"batch": 1000, "clock": LIVE}, "ix_notification_exceptions_moved"),
         (planning.HOLD_OVERDUE, WALK, "ix_deliveries_waiting"),
         (planning.MOVE_ON, MOVED, "pk_notifications"),
+        (planning.WRITTEN, IDS, "pk_deliveries"),
         (claims.CLAIM, CLAIMED, "pk_deliveries"),
         (outcomes.FINISH, ENDED, "pk_deliveries"),
         (outcomes.ABSORB, ENDED, "pk_deliveries"),

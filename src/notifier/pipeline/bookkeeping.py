@@ -56,9 +56,7 @@ class Bookkeeping:
 
     async def _claim(self, wanted: Sequence[tuple[UUID, UUID]], token: UUID) -> list[Claim | None]:
         async with self._database.statement() as session:
-            taken = await claims.claim(session, wanted, token, self._lease, self._known)
-        # two jobs may have asked for one delivery at once: the first one gets it
-        return [taken.pop(delivery_id, None) for _, delivery_id in wanted]
+            return await claims.claim(session, wanted, token, self._lease, self._known)
 
     async def give_back(self, claim: Claim, wait: float = 0) -> None:
         """Undo a claim from which nothing was sent; the delivery is due again in `wait` seconds.
@@ -77,28 +75,25 @@ class Bookkeeping:
         Returns for each whether it was written, as a success is that came too late but was still wanted, or
         why it cannot be. Raises what the database says if it is away.
         """
-        written, refused = await self._finish(finished)
+        written = await self._finish(finished)
         # by itself: what waits for a destination can be much, and is not these outcomes' concern
-        for one in finished:
-            if one.verdict.reason is Reason.DESTINATION_GONE and one.delivery_id in written:
+        for one, recorded in zip(finished, written, strict=True):
+            if recorded is True and one.verdict.reason is Reason.DESTINATION_GONE:
                 await self._block(one)
-        fenced = [one for one in finished if one.delivery_id not in written | refused.keys()]
-        written |= await self._absorb(fenced)
-        return [refused.get(one.delivery_id, one.delivery_id in written) for one in finished]
+        return await self._absorb(finished, written)
 
-    async def _finish(self, finished: Sequence[Finished]) -> tuple[set[UUID], dict[UUID, Exception]]:
+    async def _finish(self, finished: Sequence[Finished]) -> list[bool | Exception]:
         """Return which outcomes were written, and why others cannot be: one must not cost the rest."""
         try:
             async with self._database.statement() as session:
-                return await outcomes.finish(session, finished), {}
+                return [*await outcomes.finish(session, finished)]
         except DBAPIError as error:
             if is_away(error):
                 raise
             if len(finished) == 1:
-                return set(), {finished[0].delivery_id: error}
+                return [error]
         half = len(finished) // 2
-        first, second = [await self._finish(part) for part in (finished[:half], finished[half:])]
-        return first[0] | second[0], first[1] | second[1]
+        return [*await self._finish(finished[:half]), *await self._finish(finished[half:])]
 
     async def _block(self, gone: Finished) -> None:
         """Block a destination. If that cannot be done now, the next delivery to it says so again."""
@@ -114,13 +109,18 @@ class Bookkeeping:
         if blocked:
             log.error("destination.blocked", reason="gone", error=gone.outcome.error, **ids)
 
-    async def _absorb(self, fenced: Sequence[Finished]) -> set[UUID]:
-        """Take the successes of those that lost their lease; return which were still wanted."""
-        late = [one for one in fenced if one.verdict.status is Status.DELIVERED]
-        if not late:
-            return set()
-        async with self._database.statement() as session:
-            return await outcomes.absorb(session, late)
+    async def _absorb(
+        self, finished: Sequence[Finished], written: list[bool | Exception]
+    ) -> list[bool | Exception]:
+        """Take the successes of those that lost their lease, too, if they are still wanted."""
+        fenced = [place for place, recorded in enumerate(written) if recorded is False]
+        late = [place for place in fenced if finished[place].verdict.status is Status.DELIVERED]
+        if late:
+            async with self._database.statement() as session:
+                absorbed = await outcomes.absorb(session, [finished[place] for place in late])
+            for place, recorded in zip(late, absorbed, strict=True):
+                written[place] = recorded
+        return written
 
 
 async def _insist(work: Callable[[], Awaitable[T]], name: str, **about: Any) -> tuple[float, T]:

@@ -17,8 +17,8 @@ from notifier.storage.lateness import TOO_LATE
 class Claim(NamedTuple):
     """A delivery under a lease, with all that sending it needs.
 
-    `title`, `body`, `data` and `schedule` are those of the revision that it pins, `newest_title` is today's.
-    A test message and an event have no notification. Instants are UTC.
+    `title`, `body`, `data` and `schedule` are those of the revision that it pins; where it pins none,
+    `newest_title` is today's. A test message and an event have no notification. Instants are UTC.
     """
 
     project_id: UUID
@@ -43,8 +43,9 @@ class Claim(NamedTuple):
     destination: Destination
 
 
-READ = Claim._fields[:-2]
-"""What the statement returns. The token is known, and so are most destinations: it tells their version."""
+READ = Claim._fields[2:-2]
+"""What the statement returns, after the place among those asked for. The rest is known, and so are most
+destinations: it tells their version."""
 
 # 1. take the rows that nobody else has; 2. write the attempts; 3. return all that the sends need. The rows
 # are locked in one order, so that two workers never wait for each other in a circle; and waited for, because
@@ -55,9 +56,10 @@ CLAIM = text(f"""
 WITH wanted AS MATERIALIZED (
   SELECT d.*
   FROM (
-    SELECT * FROM {unnest(("project_ids", "ids"))} AS w (project_id, id) ORDER BY project_id, id
+    SELECT * FROM {unnest(("project_ids", "ids"))} WITH ORDINALITY AS w (project_id, id, nth)
+    ORDER BY project_id, id
   ) AS w CROSS JOIN LATERAL (
-    SELECT project_id, id, notification_id, revision, destination_id, exception_id, event,
+    SELECT w.nth, project_id, id, notification_id, revision, destination_id, exception_id, event,
       d.status = 'sending' AS again
     FROM deliveries AS d
     WHERE d.project_id = w.project_id AND d.id = w.id AND d.clock = :clock AND (
@@ -69,9 +71,9 @@ WITH wanted AS MATERIALIZED (
     FOR UPDATE
   ) AS d
 ), ready AS MATERIALIZED (
-  SELECT wanted.project_id, wanted.id, wanted.again,
+  SELECT wanted.nth, wanted.project_id, wanted.id, wanted.again,
     coalesce(x.title, r.title) AS title, coalesce(x.body, r.body) AS body, r.data, r.schedule,
-    n.external_id, n.title AS newest_title,
+    n.external_id, CASE WHEN r.title IS NULL THEN n.title END AS newest_title,
     t.xmin::text AS destination_version
   FROM wanted
   JOIN destinations AS t ON t.project_id = wanted.project_id AND t.id = wanted.destination_id
@@ -93,15 +95,15 @@ WITH wanted AS MATERIALIZED (
   FROM ready
   WHERE d.project_id = ready.project_id AND d.id = ready.id
   RETURNING
-    d.project_id, d.id, d.notification_id, d.destination_id, d.trigger, d.scheduled_for, d.expires_at,
-    d.message_id, d.attempts_made, d.first_attempt_at, clock_now() AS claimed_at, d.event,
+    ready.nth, d.project_id, d.id, d.notification_id, d.destination_id, d.trigger, d.scheduled_for,
+    d.expires_at, d.message_id, d.attempts_made, d.first_attempt_at, clock_now() AS claimed_at, d.event,
     ready.title, ready.body, ready.data, ready.schedule::text AS schedule, ready.external_id,
     ready.newest_title, ready.destination_version, ready.again
 ), attempt AS (
   INSERT INTO attempts (project_id, delivery_id, number, started_at)
   SELECT project_id, id, attempts_made, claimed_at FROM claimed WHERE NOT again
 )
-SELECT {", ".join(READ)}, destination_version FROM claimed
+SELECT nth, {", ".join(READ)}, destination_version FROM claimed
 """).bindparams(
     bindparam("project_ids", type_=ARRAY(Uuid)),
     bindparam("ids", type_=ARRAY(Uuid)),
@@ -138,11 +140,11 @@ async def claim(
     token: UUID,
     lease: float,
     known: KnownDestinations,
-) -> dict[UUID, Claim]:
+) -> list[Claim | None]:
     """Take deliveries, given by (project id, id), for one attempt each and `lease` seconds.
 
-    Returns the taken ones by id. Left out are those that are not due, too late, taken by another, or ended.
-    What has been taken with the same token is returned once more.
+    Returns the claim of each, None for those that are not due, too late, taken by another, or ended. Of two
+    that are the same, one is taken. What has been taken with the same token is returned once more.
     """
     parameters = {
         "project_ids": [project_id for project_id, _ in wanted],
@@ -152,13 +154,14 @@ async def claim(
         "lease": lease,
     }
     rows: Sequence[Any] = (await session.execute(CLAIM, parameters)).all()
-    keys: list[Key] = [(row[0], row[3], row[-1]) for row in rows]
+    taken: list[Claim | None] = [None] * len(wanted)
+    keys: list[Key] = [(wanted[row[0] - 1][0], row[2], row[-1]) for row in rows]
     destinations = await known.find(session, set(keys))
-    return {
-        row[1]: Claim._make((*row[:-1], token, destinations[key]))
-        for row, key in zip(rows, keys, strict=True)
-        if key in destinations
-    }
+    for row, key in zip(rows, keys, strict=True):
+        if key in destinations:
+            place = row[0] - 1
+            taken[place] = Claim._make((*wanted[place], *row[1:-1], token, destinations[key]))
+    return taken
 
 
 async def give_back(

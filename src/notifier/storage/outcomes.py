@@ -31,7 +31,7 @@ FORBIDS_RETRY = """CASE WHEN n.deleted_at IS NOT NULL THEN 'notification_deleted
 
 
 GIVEN = Given(
-    own={"project_id": Uuid, "id": Uuid, "token": Uuid, "duration_ms": Integer},
+    own={"place": Integer, "project_id": Uuid, "id": Uuid, "token": Uuid, "duration_ms": Integer},
     shared={
         "number": Integer,
         "outcome": Text,
@@ -46,7 +46,7 @@ GIVEN = Given(
 
 
 def _outcomes(fence: str) -> TextClause:
-    """Return the statement that writes many outcomes to rows that pass the fence, and answers with their ids.
+    """Return the statement that writes many outcomes to rows that pass the fence, and says which these are.
 
     1. the deliveries; 2. their attempts; 3. the notifications of those that were delivered, locked in one
     order, so that two workers never wait for each other in a circle; 4. their destinations, likewise.
@@ -73,8 +73,8 @@ WITH ended AS MATERIALIZED (
       lease_token = NULL, lease_expires_at = NULL
   FROM ended
   WHERE d.project_id = ended.project_id AND d.id = ended.id AND {fence}
-  RETURNING d.project_id, d.id, d.notification_id, d.revision, d.trigger, d.scheduled_for, d.status,
-    d.finished_at, d.destination_id, ended.number, ended.outcome, ended.status_code, ended.error,
+  RETURNING ended.place, d.project_id, d.id, d.notification_id, d.revision, d.trigger, d.scheduled_for,
+    d.status, d.finished_at, d.destination_id, ended.number, ended.outcome, ended.status_code, ended.error,
     ended.duration_ms, ended.verdict_reason, ended.ours
 ), attempt AS (
   UPDATE attempts AS a
@@ -104,7 +104,7 @@ WITH ended AS MATERIALIZED (
   FROM won
   WHERE n.project_id = won.project_id AND n.id = won.notification_id
 ), {FEEL}
-SELECT id FROM done
+SELECT place FROM done
 """)
     return GIVEN.bind(statement)
 
@@ -140,19 +140,22 @@ def _storable(error: str | None) -> str | None:
     return error and error.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
-async def finish(session: Session, finished: Sequence[Finished]) -> set[UUID]:
-    """Write outcomes whose lease is still held; return the ids of those deliveries."""
+async def finish(session: Session, finished: Sequence[Finished]) -> list[bool]:
+    """Write outcomes whose lease is still held; return for each whether it was."""
     return await _write(session, FINISH, finished)
 
 
-async def absorb(session: Session, finished: Sequence[Finished]) -> set[UUID]:
-    """Write successes whose lease was lost, unless another worker has begun; return which it could."""
+async def absorb(session: Session, finished: Sequence[Finished]) -> list[bool]:
+    """Write successes whose lease was lost, unless another worker has begun; return the same."""
     return await _write(session, ABSORB, finished)
 
 
-async def _write(session: Session, statement: TextClause, finished: Sequence[Finished]) -> set[UUID]:
-    parameters = GIVEN.parameters([_row(*one) for one in finished])
-    return set((await session.execute(statement, parameters)).scalars())
+async def _write(session: Session, statement: TextClause, finished: Sequence[Finished]) -> list[bool]:
+    parameters = GIVEN.parameters([(place, *_row(*one)) for place, one in enumerate(finished)])
+    written = [False] * len(finished)
+    for place in (await session.execute(statement, parameters)).scalars():
+        written[place] = True
+    return written
 
 
 def _row(
@@ -165,7 +168,7 @@ def _row(
     verdict: Verdict,
     duration_ms: int,
 ) -> tuple[Any, ...]:
-    """Return an outcome as `GIVEN` has it."""
+    """Return an outcome as `GIVEN` has it, behind its place."""
     result, status_code, error, _, _, ours = outcome
     status, reason, wait = verdict
     seconds = wait.total_seconds() if wait else None
