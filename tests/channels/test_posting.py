@@ -27,8 +27,9 @@ async def poster() -> AsyncIterator[Poster]:
 
 
 async def post(poster: Poster, url: str, body: bytes = b"{}", lines: list[str] = LINES) -> Exchange:
-    exchange = Exchange()
-    await poster.post(exchange, url, lines, body)
+    exchange, ended = Exchange(), asyncio.Event()
+    poster.begin(exchange, url, lines, body, ended.set)
+    await ended.wait()
     return exchange
 
 
@@ -161,18 +162,31 @@ async def test_an_end_can_be_followed_by_more_posts(
     await until(lambda: poster._curls is None)
 
 
-async def test_who_is_cancelled_learns_whether_it_has_left_and_others_go_on(
+async def test_what_is_stopped_tells_whether_it_has_left_and_others_go_on(
     poster: Poster, receiver: HttpReceiver
 ) -> None:
     receiver.script.append(Answer(hang=True))
-    exchange = Exchange()
-    sending = asyncio.create_task(poster.post(exchange, receiver.url, LINES, b"{}"))
+    exchange, ended = Exchange(), list[str]()
+    sending = poster.begin(exchange, receiver.url, LINES, b"{}", lambda: ended.append("once"))
     await until(lambda: bool(receiver.requests))
-    sending.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await sending
-    assert (exchange.status, exchange.may_have_left) == (None, True)
+    sending.stop()
+    sending.stop()
+    assert (exchange.status, exchange.may_have_left, ended) == (None, True, ["once"])
     assert (await post(poster, receiver.url)).status == 200
+
+
+async def test_who_stops_what_has_ended_stops_nobody_else(poster: Poster, receiver: HttpReceiver) -> None:
+    ended = asyncio.Event()
+    over = poster.begin(Exchange(), receiver.url, LINES, b"{}", ended.set)
+    await ended.wait()
+    receiver.script.append(Answer(hang=True))
+    sending = asyncio.create_task(post(poster, receiver.url))
+    await until(lambda: len(receiver.requests) == 2)
+    over.stop()
+    await asyncio.sleep(0)
+    assert (sending.done(), poster._transfers) == (False, 1)
+    await poster.aclose()
+    await sending
 
 
 async def test_an_end_ends_what_is_on_its_way(poster: Poster, receiver: HttpReceiver) -> None:

@@ -12,6 +12,7 @@ import os
 import selectors
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 import pycurl
@@ -28,7 +29,7 @@ class CurlLoop:
     def __init__(self, most_idle: int) -> None:
         """Join the running loop; keep up to `most_idle` connections that nobody uses."""
         self._loop = asyncio.get_running_loop()
-        self._ends: dict[pycurl.Curl, asyncio.Future[str | None]] = {}
+        self._ends: dict[pycurl.Curl, Callable[[str | None], None]] = {}
         self._timer: asyncio.Handle | None = None
         self._connections: set[int] = set()
         self._wanted: dict[int, int] = {}
@@ -44,11 +45,10 @@ class CurlLoop:
         """Prepare a handle for use here."""
         curl.setopt(pycurl.SOCKOPTFUNCTION, self._on_connection)
 
-    def start(self, curl: pycurl.Curl) -> asyncio.Future[str | None]:
-        """Begin a transfer; the future is its end: None, or what went wrong."""
+    def start(self, curl: pycurl.Curl, ended: Callable[[str | None], None]) -> None:
+        """Begin a transfer; `ended` is called at its end, with None or what went wrong, and may not fail."""
         self._multi.add_handle(curl)
-        end = self._ends[curl] = self._loop.create_future()
-        return end
+        self._ends[curl] = ended
 
     def runs(self, curl: pycurl.Curl) -> bool:
         """Tell whether a transfer has begun and not ended."""
@@ -75,10 +75,9 @@ class CurlLoop:
         return closing
 
     def _finish(self, curl: pycurl.Curl, error: str | None) -> None:
-        end = self._ends.pop(curl)
+        ended = self._ends.pop(curl)
         self._multi.remove_handle(curl)
-        if not end.done():
-            end.set_result(error)
+        ended(error)
 
     def _finish_all(self) -> None:
         more = 1

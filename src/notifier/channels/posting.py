@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pycurl
 
@@ -21,8 +21,64 @@ MOST_IDLE = 1000
 """Connections that are kept though nobody uses them."""
 
 
+class Post:
+    """One message on its way, until it has ended."""
+
+    __slots__ = ("_curls", "_ended", "_exchange", "_poster", "_request", "_stopped", "_transfer")
+
+    def __init__(
+        self,
+        poster: "Poster",
+        curls: CurlLoop,
+        exchange: Exchange,
+        request: tuple[str, list[str], bytes],
+        ended: Callable[[], None],
+    ) -> None:
+        self._poster = poster
+        self._curls = curls
+        self._exchange = exchange
+        self._request = request
+        self._ended = ended
+        self._stopped = False
+        self._transfer: Transfer | None = None
+
+    def start(self, transfer: Transfer, *, anew: bool = False) -> None:
+        """Send it, `anew` over a new connection."""
+        self._transfer = transfer
+        try:
+            transfer.prepare(self._exchange, *self._request, anew=anew)
+            self._curls.start(transfer.curl, self._on_end)
+        except (pycurl.error, ValueError) as error:
+            # such as a header that libcurl cannot take, which the error's own text would show
+            self._finish(transfer, f"the request cannot be written ({type(error).__name__})")
+
+    def stop(self) -> None:
+        """End it now; one that has ended stays as it is."""
+        self._stopped = True
+        if self._transfer is not None:
+            self._curls.stop(self._transfer.curl)
+
+    def _on_end(self, error: str | None) -> None:
+        transfer = self._transfer
+        if transfer is None:
+            return
+        if not self._stopped and transfer.found_dead() and self._poster.uses(self._curls):
+            self.start(transfer, anew=True)
+        else:
+            self._finish(transfer, error)
+
+    def _finish(self, transfer: Transfer, error: str | None) -> None:
+        self._exchange.error = self._exchange.error or error
+        self._transfer = None
+        transfer.over()
+        self._poster.take_back(transfer, self._curls)
+        ended = self._ended
+        del self._ended  # no circle of references is left of what is over
+        ended()
+
+
 class Poster:
-    """Sends POSTs for the tasks of one event loop. Opens nothing before the first one."""
+    """Sends POSTs on one event loop. Opens nothing before the first one."""
 
     def __init__(self, allowed_networks: Sequence[Network]) -> None:
         """Dial global addresses and those in `allowed_networks`."""
@@ -34,29 +90,24 @@ class Poster:
         self._resting_since = 0.0
         self._rest: asyncio.TimerHandle | None = None
 
-    async def post(self, exchange: Exchange, url: str, headers: list[str], body: bytes) -> None:
+    def begin(
+        self, exchange: Exchange, url: str, headers: list[str], body: bytes, ended: Callable[[], None]
+    ) -> Post:
         """POST once, and write down in `exchange` what becomes of it; no time-out of its own.
 
-        `headers` are lines. Cancelled, it still tells whether bytes may have left.
+        `headers` are lines. `ended` is called at the end, perhaps at once, and may not fail. What is stopped
+        still tells whether bytes may have left.
         """
         failpoints.reach(failpoints.REQUEST_LEFT)
         if self._curls is None:
             self._curls = CurlLoop(MOST_IDLE)
-        curls, transfer = self._curls, self._free.pop() if self._free else self._transfer(self._curls)
-        try:
-            transfer.prepare(exchange, url, headers, body)
-            error = await curls.start(transfer.curl)
-            if transfer.found_dead() and curls is self._curls:
-                transfer.prepare(exchange, url, headers, body, anew=True)
-                error = await curls.start(transfer.curl)
-            exchange.error = exchange.error or error
-        except (pycurl.error, ValueError) as error:
-            # such as a header that libcurl cannot take, which the error's own text would show
-            exchange.error = f"the request cannot be written ({type(error).__name__})"
-        finally:
-            curls.stop(transfer.curl)
-            transfer.over()
-            self._give_back(transfer, curls)
+        post = Post(self, self._curls, exchange, (url, headers, body), ended)
+        post.start(self._free.pop() if self._free else self._transfer(self._curls))
+        return post
+
+    def uses(self, curls: CurlLoop) -> bool:
+        """Tell whether new messages go out there."""
+        return curls is self._curls
 
     async def aclose(self) -> None:
         """Close the connections that are kept alive; may be called more than once."""
@@ -72,7 +123,8 @@ class Poster:
         self._transfers += 1
         return transfer
 
-    def _give_back(self, transfer: Transfer, curls: CurlLoop) -> None:
+    def take_back(self, transfer: Transfer, curls: CurlLoop) -> None:
+        """Keep a handle for the next message."""
         if curls is not self._curls:
             return
         self._free.append(transfer)

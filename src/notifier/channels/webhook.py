@@ -1,5 +1,6 @@
 """Kind `webhook`: a signed POST, as Standard Webhooks has it."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,10 @@ from notifier import json_text
 from notifier.channels import signing
 from notifier.channels.base import ChannelConfig, unsuccessful
 from notifier.channels.masking import masked
-from notifier.channels.posting import Poster
+from notifier.channels.posting import Post, Poster
 from notifier.channels.transfer import Exchange
 from notifier.channels.webhook_config import WebhookConfig
-from notifier.deadlines import Deadlines
+from notifier.deadlines import Deadline, Deadlines
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Sending
 from notifier.settings import Settings
 
@@ -55,28 +56,65 @@ class WebhookChannel:
         body = _body(envelope)
         return partial(self._send, envelope, body.encode(), _headers(envelope, body))
 
-    async def _send(self, envelope: Envelope, body: bytes, headers: list[str]) -> Outcome:
+    def _send(self, envelope: Envelope, body: bytes, headers: list[str]) -> "asyncio.Future[Outcome]":
         """POST once; a lost answer is ambiguous from the moment that bytes may have left."""
-        exchange = Exchange()
-        in_time = True
+        answer = _Answer(envelope, self._timeout)
+        answer.deadline = self._deadlines.call_in(self._timeout, answer.give_up)
+        url = envelope.config["url"]
+        answer.post = self._poster.begin(answer.exchange, url, headers, body, answer.conclude)
+        return answer
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept alive."""
+        await self._poster.aclose()
+
+
+class _Answer(asyncio.Future[Outcome]):
+    """What becomes of one POST. Kept as data: a task that waits for it would cost as much as the POST."""
+
+    __slots__ = ("_envelope", "_timeout", "deadline", "exchange", "post")
+
+    deadline: Deadline
+    post: Post
+
+    def __init__(self, envelope: Envelope, timeout: float) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self._envelope = envelope
+        self._timeout = timeout
+        self.exchange = Exchange()
+
+    def give_up(self) -> None:
+        """End it: no answer has come in time."""
+        self.post.stop()
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """End it, as nobody wants to know any longer."""
+        cancelled = super().cancel(msg)
+        if cancelled:
+            self.post.stop()
+        return cancelled
+
+    def conclude(self) -> None:
+        """Tell the outcome."""
+        self.deadline.cancel()
+        if self.done():
+            return
         try:
-            with self._deadlines.within(self._timeout):
-                await self._poster.post(exchange, envelope.config["url"], headers, body)
-        except TimeoutError:
-            in_time = False
+            self.set_result(self._outcome())
+        except Exception as error:
+            self.set_exception(error)
+
+    def _outcome(self) -> Outcome:
+        exchange, envelope = self.exchange, self._envelope
         if exchange.status is not None:
             return _answered(exchange.status, exchange, envelope)
-        if not in_time:
+        if self.deadline.passed:
             return _lost(AttemptOutcome.TIMEOUT, f"no answer within {self._timeout:g} s", exchange)
         if exchange.only_blocked:
             text = f"{exchange.blocked[0]} is a private or special address"
             return Outcome.rejected(Reason.ADDRESS_BLOCKED, text)
         text = masked(exchange.error or "no answer", _confidential(envelope))
         return _lost(AttemptOutcome.CONNECTION_LOST, text, exchange)
-
-    async def aclose(self) -> None:
-        """Close the connections that are kept alive."""
-        await self._poster.aclose()
 
 
 @lru_cache(maxsize=4096)

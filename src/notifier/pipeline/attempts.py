@@ -1,5 +1,6 @@
 """One attempt of a claimed delivery: compose, send, and judge what follows."""
 
+import asyncio
 import random
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +9,8 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
-from notifier import failpoints, rendering
+from notifier import rendering
 from notifier.clock import monotonic
-from notifier.deadlines import Deadlines
 from notifier.domain.delivery import AttemptOutcome, Envelope, Outcome, Reason, Sending, Trigger
 from notifier.domain.retry import Verdict, decide, final, is_last
 from notifier.pipeline.composing import Composer
@@ -33,10 +33,6 @@ class Limits:
     def too_old_to_send(self) -> float:
         """The age from which on a claim could end before a send that begins now."""
         return self.lease - self.longest_send
-
-
-class Overslept(Exception):
-    """The claim is so old that its lease could end before a send that begins now."""
 
 
 class Sender(Protocol):
@@ -71,7 +67,6 @@ class Attempts:
     composer: Composer
     waits: tuple[timedelta, ...]
     limits: Limits
-    deadlines: Deadlines
 
     def prepare(self, claims: Sequence[Claim]) -> list[Letter | Outcome]:
         """Return the messages, ready to leave; what cannot be rendered or sent is an outcome.
@@ -105,25 +100,31 @@ class Attempts:
         except Exception as error:
             return _unready(claim, error)
 
-    async def make(self, claim: Claim, letter: Letter, started: float) -> Finished:
-        """Send once; return how it ended. `started` is when it was claimed (monotonic seconds).
-
-        Raises Overslept if this process slept for so long that the lease could end first: nothing was sent,
-        and the claim is to be given back.
-        """
-        age = monotonic() - started
-        if age > self.limits.too_old_to_send:
-            raise Overslept
+    def begin(self, letter: Letter) -> asyncio.Future[Outcome]:
+        """Begin to send; what is returned is done with the outcome, or with the error of a bug."""
         try:
-            # channels keep their own time-outs; this is for one that does not, so that its lease holds
-            with self.deadlines.within(self.limits.lease - age):
-                outcome = await letter.send()
+            return asyncio.ensure_future(letter.send())
         except Exception as error:
-            # a bug, so nobody knows how far it got
-            log.exception("channel.failed", delivery_id=str(claim.id), kind=claim.destination.kind)
-            outcome = Outcome(AttemptOutcome.UNKNOWN, error=f"internal error: {type(error).__name__}")
-        failpoints.reach(failpoints.BEFORE_OUTCOME)
-        return self.judge(claim, outcome, started)
+            failed: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
+
+    def outcome(self, claim: Claim, sending: asyncio.Future[Outcome], *, late: bool) -> Outcome:
+        """Return the outcome of what has been sent; of what was ended because it was `late`, nobody knows.
+
+        Raises CancelledError if somebody else ended it.
+        """
+        try:
+            return sending.result()
+        except asyncio.CancelledError as cancelled:
+            if not late:
+                raise
+            error: BaseException = TimeoutError().with_traceback(cancelled.__traceback__)
+        except Exception as bug:
+            error = bug
+        # a bug, so nobody knows how far it got
+        log.error("channel.failed", exc_info=error, delivery_id=str(claim.id), kind=claim.destination.kind)
+        return Outcome(AttemptOutcome.UNKNOWN, error=f"internal error: {type(error).__name__}")
 
     def judge(self, claim: Claim, outcome: Outcome, started: float) -> Finished:
         """Decide what follows an attempt that is over now; a test message gets one try."""

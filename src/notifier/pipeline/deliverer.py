@@ -1,8 +1,8 @@
 """Deliveries: claim, send, record (engine.md 3). The steps are numbered as there.
 
 Many are in hand at once, and go from step to step as data: all that may be claimed now is claimed by one
-statement, the messages of all these claims are prepared, each is sent by a task of its own once its receiver
-has a place, and what has ended meanwhile is recorded by one statement. No transaction is open while a message
+statement, the messages of all these claims are prepared, each is sent once its receiver has a place, and what
+has ended meanwhile is recorded by one statement. No transaction is open while a message
 is being sent. A process that dies in between leaves a lease behind, which the rescuer breaks.
 """
 
@@ -23,7 +23,7 @@ from notifier.domain.delivery import Outcome
 from notifier.domain.retry import Verdict
 from notifier.gathering import Batcher
 from notifier.observability import logs
-from notifier.pipeline.attempts import Attempts, Channels, Letter, Limits, Overslept
+from notifier.pipeline.attempts import Attempts, Channels, Letter, Limits
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads
 from notifier.pipeline.composing import Composer
@@ -74,7 +74,7 @@ class Deliverer:
     def __post_init__(self) -> None:
         """Make what goes from step to step."""
         keep = partial(object.__setattr__, self)
-        tools = (self.channels, Composer(self.cipher), self.waits, self.limits, self.deadlines)
+        tools = (self.channels, Composer(self.cipher), self.waits, self.limits)
         keep("_attempts", Attempts(*tools))
         # whole polls are admitted at once, and as many as an earlier batch made room for
         keep("_admitted", Batcher(self._claim, window=0, most=TOGETHER, patience=PATIENCE))
@@ -138,33 +138,41 @@ class Deliverer:
             self.receivers.enter(letter.receiver, one.visit)
 
     def _begin_send(self, one: InHand, letter: Letter) -> None:
-        one.attempt = asyncio.create_task(self._send(one, letter))
+        """Send (step 2), or give the claim back if this process slept until its lease could end first."""
+        age = monotonic() - one.started
+        if age > self.limits.too_old_to_send:
+            one.attempt = asyncio.create_task(self._oversleep(one))
+            return
+        one.sending = True
+        one.attempt = sending = self._attempts.begin(letter)
+        # channels keep their own time-outs; this is for one that does not, so that its lease holds
+        one.deadline = self.deadlines.call_in(self.limits.lease - age, sending.cancel)
+        sending.add_done_callback(partial(self._sent, one))
+
+    def _sent(self, one: InHand, sending: asyncio.Future[Outcome]) -> None:
+        """Have the outcome recorded, and let the next one go to the receiver."""
+        late = one.deadline.passed
+        one.deadline.cancel()
+        try:
+            outcome = self._attempts.outcome(one.claim, sending, late=late)
+            failpoints.reach(failpoints.BEFORE_OUTCOME)
+            finished = self._attempts.judge(one.claim, outcome, one.started)
+        except BaseException as error:
+            one.fail(error)
+            if not isinstance(error, (Exception, asyncio.CancelledError)):
+                raise
+        else:
+            one.leave_receiver(well=True)
+            self._know(one, finished)
+
+    async def _oversleep(self, one: InHand) -> None:
+        one.leave_receiver(well=False)
+        await self._give_back(one, "overslept", 0)
 
     def _turn_back(self, one: InHand) -> None:
         """Give the claim back: nobody wants it any longer, or its receiver has no place, nor soon."""
         wait = 0 if one.done() else CROWDED_WAIT
         one.attempt = asyncio.create_task(self._give_back(one, "unwanted" if one.done() else "crowded", wait))
-
-    async def _send(self, one: InHand, letter: Letter) -> None:
-        """Send (step 2), or give the claim back."""
-        if one.done():
-            # cancelled since it was let in
-            one.leave_receiver(well=False)
-            await self._give_back(one, "unwanted", 0)
-            return
-        one.sending = True
-        try:
-            finished = await self._attempts.make(one.claim, letter, one.started)
-        except Overslept:
-            one.leave_receiver(well=False)
-            await self._give_back(one, "overslept", 0)
-        except BaseException as error:
-            one.fail(error)
-            if not isinstance(error, Exception):
-                raise
-        else:
-            one.leave_receiver(well=True)
-            self._know(one, finished)
 
     def _know(self, one: InHand, finished: Finished) -> None:
         """Have it recorded how an attempt ended."""

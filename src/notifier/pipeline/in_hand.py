@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from notifier.deadlines import Deadline
 from notifier.pipeline.attempts import Letter
 from notifier.pipeline.bulkheads import Place
 from notifier.storage.claims import Claim
@@ -25,6 +26,7 @@ class InHand(asyncio.Future[None]):
         "at_receiver",
         "attempt",
         "claim",
+        "deadline",
         "finished",
         "give_up_at",
         "pause",
@@ -37,6 +39,7 @@ class InHand(asyncio.Future[None]):
 
     claim: Claim
     started: float
+    deadline: Deadline
     finished: Finished
     give_up_at: float
 
@@ -47,7 +50,7 @@ class InHand(asyncio.Future[None]):
         self.place: Place | None = None
         self.at_receiver: Place | None = None
         self.visit: Visit | None = None
-        self.attempt: asyncio.Task[None] | None = None
+        self.attempt: asyncio.Future[Any] | None = None
         self.sending = False
         self.pause = 0.1
 
