@@ -1,9 +1,11 @@
 """Webhooks against a real receiver: what is sent, and how each end of an exchange is judged."""
 
 import asyncio
+import gc
 import json
 import socket
 import ssl
+import weakref
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ from notifier.channels.webhook import WebhookChannel, retry_after
 from notifier.domain.delivery import AttemptOutcome, Envelope, Reason
 from tests.channels.certificates import server_tls
 from tests.channels.samples import LOOPBACK, MESSAGE_ID, envelope, settings
+from tests.processes import until
 from tests.receivers import Answer, HttpReceiver, http_receiver, raw_server
 
 DELIVERED, FAILED, REJECTED = AttemptOutcome.DELIVERED, AttemptOutcome.FAILED, AttemptOutcome.REJECTED
@@ -63,6 +66,18 @@ async def test_the_message_is_what_the_api_promises(channel: WebhookChannel, rec
             "data": {"name": "Ada"},
         },
     }
+
+
+async def test_what_is_answered_is_forgotten_at_once(channel: WebhookChannel, receiver: HttpReceiver) -> None:
+    sending = channel.prepare(to(receiver.url))()
+    await sending
+    forgotten = weakref.ref(sending)
+    gc.disable()
+    try:
+        del sending
+        await until(lambda: forgotten() is None)
+    finally:
+        gc.enable()
 
 
 async def test_while_rotating_each_secret_verifies_and_no_other(
