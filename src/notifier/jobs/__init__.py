@@ -30,7 +30,7 @@ CHUNK = 500
 WORKER_ANSWER_SECONDS = 5
 JOB_LIFETIME_MS = 86_400_000
 
-serialize = msgpack.packb
+serialize = msgpack.Packer().pack
 deserialize = msgpack.unpackb
 
 # What arq's own enqueue does, for many jobs in one call and without its optimistic locks.
