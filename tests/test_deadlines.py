@@ -52,6 +52,13 @@ async def test_one_that_ends_another_one_of_the_same_moment_has_its_way() -> Non
     assert told == ["late"]
 
 
+async def test_one_that_fails_costs_the_others_nothing() -> None:
+    deadlines, told = Deadlines(), list[str]()
+    for late in (lambda: told.remove("nobody"), lambda: told.append("late")):
+        deadlines.call_in(0, late)
+    await until(lambda: told == ["late"])
+
+
 async def test_nothing_is_looked_at_when_nothing_is_left() -> None:
     deadlines = Deadlines()
     deadlines.call_in(0, lambda: None)

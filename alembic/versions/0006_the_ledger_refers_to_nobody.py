@@ -18,7 +18,9 @@ REFUSE = """
 CREATE FUNCTION refuse_to_orphan() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_TABLE_NAME = 'destinations' THEN
-    PERFORM FROM deliveries AS d WHERE d.project_id = OLD.project_id AND d.destination_id = OLD.id LIMIT 1;
+    -- ordered, or PostgreSQL may read all of the ledger for a destination that has none
+    PERFORM FROM deliveries AS d WHERE d.project_id = OLD.project_id AND d.destination_id = OLD.id
+    ORDER BY d.id LIMIT 1;
   ELSE
     PERFORM FROM deliveries AS d
     WHERE d.project_id = OLD.project_id AND d.notification_id = OLD.notification_id
@@ -36,13 +38,19 @@ TRIGGER = "CREATE TRIGGER refuse_to_orphan BEFORE DELETE ON {table} FOR EACH ROW
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
-    _index_external_ids(f"{ALIVE} AND external_id IS NOT NULL")
+    _lock()
+    for name in ("fk_deliveries_revision", "fk_deliveries_destination"):
+        op.drop_constraint(name, "deliveries", type_="foreignkey")
     op.execute(REFUSE)
     for table in KEPT:
         op.execute(TRIGGER.format(table=table))
-    for name in ("fk_deliveries_revision", "fk_deliveries_destination"):
-        op.drop_constraint(name, "deliveries", type_="foreignkey")
+    _index_external_ids(f"{ALIVE} AND external_id IS NOT NULL")
+
+
+def _lock() -> None:
+    """Take all locks at once, in the order in which workers take theirs, so that nobody waits in a circle."""
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.execute(f"LOCK TABLE deliveries, notifications, {', '.join(reversed(KEPT))}")
 
 
 def _index_external_ids(where: str) -> None:
@@ -52,6 +60,7 @@ def _index_external_ids(where: str) -> None:
 
 
 def downgrade() -> None:
+    _lock()
     op.create_foreign_key(
         "fk_deliveries_revision",
         "deliveries",

@@ -6,7 +6,11 @@ A timer for each of them, as `loop.call_later` makes, is what a worker would do 
 import asyncio
 from collections.abc import Callable
 
+import structlog
+
 from notifier.clock import monotonic
+
+log = structlog.get_logger(__name__)
 
 TICK = 0.1
 """Seconds between two looks, and so how much later than asked a deadline may pass."""
@@ -31,7 +35,11 @@ class Deadlines:
         self._timer = asyncio.get_running_loop().call_later(TICK, self._look) if self._open else None
         now = monotonic()
         for deadline in [one for one in self._open if one.at <= now]:
-            deadline.pass_by()
+            try:
+                deadline.pass_by()
+            except Exception:
+                # a bug: it must not cost the others their turn
+                log.exception("deadline.failed")
 
 
 class Deadline:

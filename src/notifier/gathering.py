@@ -38,8 +38,7 @@ class Batcher(Generic[Item]):
         self._patience = patience
         self._waiting: list[Item] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._running: set[asyncio.Task[None]] = set()
-        self._last_began = float("-inf")
+        self._running: dict[asyncio.Task[None], float] = {}
 
     def add(self, item: Item) -> None:
         """Have `item` worked on together with others."""
@@ -59,7 +58,8 @@ class Batcher(Generic[Item]):
     def _flush(self) -> None:
         """Begin as many batches as may be in work."""
         while self._waiting and len(self._running) < self._at_once:
-            early = self._last_began + self._patience - monotonic() if self._running else 0
+            last = max(self._running.values(), default=float("-inf"))
+            early = last + self._patience - monotonic()
             if early > 0:
                 if self._timer is None:
                     self._wake_in(early)
@@ -72,13 +72,12 @@ class Batcher(Generic[Item]):
             self._timer = None
         batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         task = asyncio.create_task(self._work(batch))
-        self._running.add(task)
-        self._last_began = monotonic()
+        self._running[task] = monotonic()
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """Start the next batch: it has waited for long enough."""
-        self._running.discard(task)
+        del self._running[task]
         self._flush()
 
 

@@ -76,8 +76,9 @@ class Settings(BaseSettings):
         200,
         ge=1,
         le=2000,
-        description="Deliveries that a worker sends at once to one receiving server; twice as many for one "
-        "project, four times as many in all, the last quarter of them only to receivers that answer soon.",
+        description="Deliveries that a worker sends at once to one receiving server; three times as many "
+        "for one project, five times as many in all, the last quarter of them only to receivers that answer "
+        "soon.",
     )
     sweep_batch: int = Field(1000, ge=1, le=10000, description="Due notifications planned per transaction.")
     hold_overdue_after: float | None = Field(
@@ -145,7 +146,7 @@ class Settings(BaseSettings):
     @property
     def worker_places(self) -> int:
         """Deliveries that a worker sends at once in all."""
-        return 4 * self.worker_concurrency
+        return 5 * self.worker_concurrency
 
     @property
     def worker_jobs(self) -> int:

@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from notifier.channels import posting
+from notifier.channels.curl_loop import CurlLoop
 from notifier.channels.posting import Poster
 from notifier.channels.transfer import Exchange
 from tests.channels.certificates import server_tls
@@ -173,6 +174,27 @@ async def test_what_is_stopped_tells_whether_it_has_left_and_others_go_on(
     sending.stop()
     assert (exchange.status, exchange.may_have_left, ended) == (None, True, ["once"])
     assert (await post(poster, receiver.url)).status == 200
+
+
+async def test_a_message_that_cannot_be_begun_keeps_no_handle(
+    poster: Poster, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await post(poster, receiver.url)).status == 200
+    with monkeypatch.context() as patch:
+        patch.setattr(CurlLoop, "start", lambda *_: [].pop())
+        exchange = await post(poster, receiver.url)
+    assert exchange.error == "the request cannot be written (IndexError)"
+    assert len(poster._free) == 1
+    assert (await post(poster, receiver.url)).status == 200
+
+
+async def test_an_end_that_fails_costs_the_others_nothing(poster: Poster, receiver: HttpReceiver) -> None:
+    def fail() -> None:
+        raise RuntimeError("a bug")
+
+    poster.begin(Exchange(), receiver.url, LINES, b"{}", fail)
+    assert (await post(poster, receiver.url)).status == 200
+    await until(lambda: len(poster._free) == 2)
 
 
 async def test_who_stops_what_has_ended_stops_nobody_else(poster: Poster, receiver: HttpReceiver) -> None:

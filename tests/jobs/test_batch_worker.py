@@ -65,6 +65,7 @@ async def test_what_a_worker_cannot_begin_soon_is_left_to_others_unless_its_jobs
         one.set_result(None)
     await until(lambda: len(hanging) == 25)
     assert len(worker.tasks) == 20
+    # whatever hangs keeps nobody out, however few places are left
     monkeypatch.setattr(batch_worker, "SLOW_SECONDS", 0.0)
     await until(lambda: len(worker.tasks) == 40)
     assert len(hanging) == 45

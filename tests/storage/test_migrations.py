@@ -100,6 +100,19 @@ async def test_what_was_being_sent_before_is_found_by_the_rescuer(empty_database
     await connection.close()
 
 
+async def test_a_ledger_with_rows_goes_back_to_its_foreign_keys(empty_database_url: str) -> None:
+    await asyncio.to_thread(command.upgrade, migrations.config(empty_database_url), "0004")
+    connection = await asyncpg.connect(empty_database_url)
+    await connection.execute(SENDING)
+    await migrations.upgrade(empty_database_url)
+    with pytest.raises(asyncpg.ForeignKeyViolationError, match="a delivery refers to this row"):
+        await connection.execute("DELETE FROM destinations")
+    await asyncio.to_thread(command.downgrade, migrations.config(empty_database_url), "0005")
+    with pytest.raises(asyncpg.ForeignKeyViolationError, match="fk_deliveries_destination"):
+        await connection.execute("DELETE FROM destinations")
+    await connection.close()
+
+
 def environment(database_url: str, **others: str) -> dict[str, str]:
     """Return the environment of `notifier migrate`."""
     own = {"PATH": os.environ["PATH"], "NOTIFIER_DATABASE_URL": database_url, **others}

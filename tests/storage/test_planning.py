@@ -67,6 +67,22 @@ async def test_a_slot_is_written_once_and_only_the_first_writer_rings(house: Hou
     assert (await house.delivery()).id == one.id
 
 
+async def test_of_many_rows_only_those_are_rung_for_that_are_new_and_may_be_sent(house: House) -> None:
+    taken, new, blocked = [await house.create_due(to=[f"puppet:{name}"]) for name in "abc"]
+    there = await slot(house, taken)
+    async with house.database.transaction() as session:
+        await planning.add_slots(session, [there])
+    held = await slot(house, blocked)
+    await house.sql("UPDATE destinations SET blocked_at = now() WHERE id = :id", id=held.destination_id)
+    fresh = await slot(house, new)
+    over = fresh._replace(id=new_id(), scheduled_for=fresh.scheduled_for - timedelta(days=1), status="missed")
+    async with house.database.transaction() as session:
+        rows = [there._replace(id=new_id()), fresh, held, over]
+        assert await planning.add_slots(session, rows) == [(PROJECT, fresh.id)]
+    found = {row.id: row.status for row in await house.deliveries()}
+    assert found == {there.id: "pending", fresh.id: "pending", held.id: "held", over.id: "missed"}
+
+
 async def test_a_slot_that_is_over_already_is_not_rung_for(house: House) -> None:
     one = await slot(house, await house.create_due(), status="missed", reason="coalesced")
     async with house.database.transaction() as session:

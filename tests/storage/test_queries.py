@@ -1,7 +1,7 @@
 """The queries that run all day find their rows by an index, and no connection waits for ever."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -82,6 +82,16 @@ CLAIMED = {**IDS, "token": IDS["ids"][0], "clock": LIVE, "lease": 75.0}
 KEYS = list(zip(*IDS.values(), strict=True))
 ENDED = outcomes.GIVEN.parameters([(place, *key, *[None] * 10) for place, key in enumerate(KEYS)])
 MOVED = planning.MOVES.parameters([(*key, *[None] * 4) for key in KEYS])
+# each with a slot of its own, as intervals have that follow their deliveries
+NOON = datetime(2027, 1, 1, 12, tzinfo=UTC)
+SLOTS = [(1, NOON + timedelta(seconds=number)) for number in range(MANY)]
+ALL_MOVED = planning.MOVES.parameters([(*key, *slot, None, 1) for key, slot in zip(KEYS, SLOTS, strict=True)])
+ALL_NEW = planning.NEW.parameters(
+    [
+        (*key, key[1], UUID(int=7), "m", *slot, None, None, "pending", None, 1, None, None)
+        for key, slot in zip(KEYS, SLOTS, strict=True)
+    ]
+)
 TO = {"project_id": UUID(PROJECT), "destination_id": UUID(int=7)}
 HELD = {"after": UUID(int=0), "batch": 10_000}
 WALK = {
@@ -107,6 +117,7 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
         (planning.TAKE_MOVED, {"batch": 1000, "clock": LIVE}, "ix_notification_exceptions_moved"),
         (planning.HOLD_OVERDUE, WALK, "ix_deliveries_waiting"),
         (planning.MOVE_ON, MOVED, "pk_notifications"),
+        (planning.MOVE_ON, ALL_MOVED, "pk_notifications"),
         (planning.WRITTEN, IDS, "pk_deliveries"),
         (claims.CLAIM, CLAIMED, "pk_deliveries"),
         (outcomes.FINISH, ENDED, "pk_deliveries"),
@@ -187,6 +198,24 @@ async def test_a_query_uses_its_index(
     assert "Seq Scan on notification_exceptions" not in plan, plan
     # an SQL function that is not inlined would be asked for every row
     assert "clock_now()" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("query", "parameters"),
+    [
+        (planning.ADD_SLOTS, ALL_NEW | {"clock": LIVE}),
+        (planning.MOVE_ON, ALL_MOVED),
+        (outcomes.FINISH, ENDED),
+    ],
+    ids=["add", "move", "finish"],
+)
+async def test_rows_that_share_nothing_do_not_look_through_one_another(
+    filled: Database, query: TextClause, parameters: dict
+) -> None:
+    async with filled.transaction() as session:
+        asked = text(f"EXPLAIN {query.text}").bindparams(*query._bindparams.values())
+        plan = "\n".join(row[0] for row in await session.execute(asked, parameters))
+    assert "Hash Cond: (one.of_kind = kind.nth)" in plan, plan
 
 
 @pytest.mark.parametrize(

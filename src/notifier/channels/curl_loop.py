@@ -16,6 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pycurl
+import structlog
+
+log = structlog.get_logger(__name__)
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -46,7 +49,7 @@ class CurlLoop:
         curl.setopt(pycurl.SOCKOPTFUNCTION, self._on_connection)
 
     def start(self, curl: pycurl.Curl, ended: Callable[[str | None], None]) -> None:
-        """Begin a transfer; `ended` is called at its end, with None or what went wrong, and may not fail."""
+        """Begin a transfer; `ended` is called at its end, with None or what went wrong."""
         self._multi.add_handle(curl)
         self._ends[curl] = ended
 
@@ -77,7 +80,11 @@ class CurlLoop:
     def _finish(self, curl: pycurl.Curl, error: str | None) -> None:
         ended = self._ends.pop(curl)
         self._multi.remove_handle(curl)
-        ended(error)
+        try:
+            ended(error)
+        except Exception:
+            # a bug: it must not cost the others their ends
+            log.exception("transfer.end_failed")
 
     def _finish_all(self) -> None:
         more = 1

@@ -3,8 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-
-import pycurl
+from functools import partial
 
 from notifier import failpoints
 from notifier.channels.curl_loop import CurlLoop
@@ -47,8 +46,8 @@ class Post:
         self._transfer = transfer
         try:
             transfer.prepare(self._exchange, *self._request, anew=anew)
-            self._curls.start(transfer.curl, self._on_end)
-        except (pycurl.error, ValueError) as error:
+            self._curls.start(transfer.curl, partial(self._on_end, transfer))
+        except Exception as error:
             # such as a header that libcurl cannot take, which the error's own text would show
             self._finish(transfer, f"the request cannot be written ({type(error).__name__})")
 
@@ -58,10 +57,7 @@ class Post:
         if self._transfer is not None:
             self._curls.stop(self._transfer.curl)
 
-    def _on_end(self, error: str | None) -> None:
-        transfer = self._transfer
-        if transfer is None:
-            return
+    def _on_end(self, transfer: Transfer, error: str | None) -> None:
         if not self._stopped and transfer.found_dead() and self._poster.uses(self._curls):
             self.start(transfer, anew=True)
         else:

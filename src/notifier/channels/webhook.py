@@ -59,9 +59,10 @@ class WebhookChannel:
     def _send(self, envelope: Envelope, body: bytes, headers: list[str]) -> "asyncio.Future[Outcome]":
         """POST once; a lost answer is ambiguous from the moment that bytes may have left."""
         answer = _Answer(envelope, self._timeout)
-        answer.deadline = self._deadlines.call_in(self._timeout, answer.give_up)
         url = envelope.config["url"]
         answer.post = self._poster.begin(answer.exchange, url, headers, body, answer.conclude)
+        if not answer.done():
+            answer.deadline = self._deadlines.call_in(self._timeout, answer.give_up)
         return answer
 
     async def aclose(self) -> None:
@@ -74,11 +75,11 @@ class _Answer(asyncio.Future[Outcome]):
 
     __slots__ = ("_envelope", "_timeout", "deadline", "exchange", "post")
 
-    deadline: Deadline
     post: Post
 
     def __init__(self, envelope: Envelope, timeout: float) -> None:
         super().__init__(loop=asyncio.get_running_loop())
+        self.deadline: Deadline | None = None
         self._envelope = envelope
         self._timeout = timeout
         self.exchange = Exchange()
@@ -96,7 +97,8 @@ class _Answer(asyncio.Future[Outcome]):
 
     def conclude(self) -> None:
         """Tell the outcome."""
-        self.deadline.cancel()
+        if self.deadline:
+            self.deadline.cancel()
         if self.done():
             return
         try:
@@ -108,7 +110,7 @@ class _Answer(asyncio.Future[Outcome]):
         exchange, envelope = self.exchange, self._envelope
         if exchange.status is not None:
             return _answered(exchange.status, exchange, envelope)
-        if self.deadline.passed:
+        if self.deadline and self.deadline.passed:
             return _lost(AttemptOutcome.TIMEOUT, f"no answer within {self._timeout:g} s", exchange)
         if exchange.only_blocked:
             text = f"{exchange.blocked[0]} is a private or special address"

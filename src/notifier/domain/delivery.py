@@ -152,11 +152,12 @@ def message_id(source: UUID, destination_id: UUID, scheduled_for: datetime) -> s
 
     `source` is the notification; the destination itself for its test message; a replay that is a new message.
     """
-    digest = hashlib.sha256(f"{source}/{destination_id}/{_moment(scheduled_for)}".encode()).hexdigest()
+    moment = _moment(scheduled_for if scheduled_for.tzinfo is UTC else scheduled_for.astimezone(UTC))
+    digest = hashlib.sha256(f"{source}/{destination_id}/{moment}".encode()).hexdigest()
     return f"msg_{digest[:32]}"
 
 
 @lru_cache
 def _moment(at: datetime) -> str:
-    """Return an instant as text; of the many that are due at nine o'clock, most have the same."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
+    """Return a UTC instant as text; of the many that are due at nine o'clock, most have the same."""
+    return at.isoformat(timespec="microseconds")

@@ -40,7 +40,7 @@ MOST = 1000
 """Jobs in one answer: Lua hands over a few thousand values at once, not more. A worker has no more in hand,
 either, while they end soon: another one may have nothing to do."""
 
-SLOW_SECONDS = 0.5
+SLOW_SECONDS = 0.3
 """Jobs that have been in hand for longer keep nobody from taking others: their receivers may hang."""
 
 # KEYS: the queue. ARGV: prefix of arq's marks, prefix of payloads, up to which time (ms) jobs are due, how
@@ -107,11 +107,9 @@ class BatchWorker(Worker):
 
     def _wanted(self) -> int:
         """Return how many jobs to take; those in hand are in the order in which they began."""
-        in_hand, recent = len(self.tasks), monotonic() - SLOW_SECONDS
-        if in_hand >= MOST:
-            slow = sum(1 for _ in takewhile(lambda began: began < recent, self._began.values()))
-            return min(self.max_jobs - in_hand, MOST - (in_hand - slow))
-        return min(self.max_jobs, MOST) - in_hand
+        recent = monotonic() - SLOW_SECONDS
+        slow = sum(1 for _ in takewhile(lambda began: began < recent, self._began.values()))
+        return min(self.max_jobs - len(self.tasks), MOST - (len(self._began) - slow))
 
     async def _take(self, most: int) -> list[tuple[str, bytes]]:
         """Take jobs out of the queue; whoever takes them runs them, or they are rung for again."""

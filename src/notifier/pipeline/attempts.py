@@ -100,14 +100,14 @@ class Attempts:
         except Exception as error:
             return _unready(claim, error)
 
-    def begin(self, letter: Letter) -> asyncio.Future[Outcome]:
+    def begin(self, claim: Claim, letter: Letter) -> asyncio.Future[Outcome]:
         """Begin to send; what is returned is done with the outcome, or with the error of a bug."""
         try:
             return asyncio.ensure_future(letter.send())
         except Exception as error:
-            failed: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-            failed.set_exception(error)
-            return failed
+            unsent: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+            unsent.set_result(_unready(claim, error))
+            return unsent
 
     def outcome(self, claim: Claim, sending: asyncio.Future[Outcome], *, late: bool) -> Outcome:
         """Return the outcome of what has been sent; of what was ended because it was `late`, nobody knows.

@@ -2,8 +2,8 @@
 
 Many are in hand at once, and go from step to step as data: all that may be claimed now is claimed by one
 statement, the messages of all these claims are prepared, each is sent once its receiver has a place, and what
-has ended meanwhile is recorded by one statement. No transaction is open while a message
-is being sent. A process that dies in between leaves a lease behind, which the rescuer breaks.
+has ended meanwhile is recorded by one statement. No transaction is open while a message is being sent. A
+process that dies in between leaves a lease behind, which the rescuer breaks.
 """
 
 import asyncio
@@ -144,7 +144,7 @@ class Deliverer:
             one.attempt = asyncio.create_task(self._oversleep(one))
             return
         one.sending = True
-        one.attempt = sending = self._attempts.begin(letter)
+        one.attempt = sending = self._attempts.begin(one.claim, letter)
         # channels keep their own time-outs; this is for one that does not, so that its lease holds
         one.deadline = self.deadlines.call_in(self.limits.lease - age, sending.cancel)
         sending.add_done_callback(partial(self._sent, one))

@@ -27,7 +27,7 @@ FIRST_BATCH = 100
 have work soon, and always."""
 
 CONNECTIONS = 3
-"""What a scheduler uses at the same time: to sweep, to rescue, and to delete history."""
+"""What a scheduler uses at once when it starts: to sweep, to rescue, and to delete history."""
 
 MOST_DELIVERIES = 20_000
 """Rows for the ledger in one transaction, give or take those of one notification."""

@@ -57,7 +57,9 @@ async def replay(ctx: Context, delivery_id: str, *, as_new: bool) -> Row[Any]:
     replayed = (await _newest(ctx, found)).get(one.original)
     replay_id = (replayed and replayed.young) or (await _queue(ctx, [one], as_new=as_new))[0]
     row = await deliveries.get(ctx.session, ctx.project_id, replay_id)
-    assert row is not None  # noqa: S101 - it was just written, or just seen
+    if row is None:
+        # it was so old that it was deleted in this very moment
+        raise NotFound(f"No delivery has the id {delivery_id!r} any more.")
     return row
 
 

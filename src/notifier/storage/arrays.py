@@ -35,8 +35,10 @@ class Given:
   SELECT {", ".join((*own, *shared))}
   FROM {unnest(rows)} AS one ({", ".join(own)}, of_kind)
   JOIN {unnest(kinds)} WITH ORDINALITY AS kind ({", ".join(shared)}, nth) ON one.of_kind = kind.nth
+  OFFSET 0
 )"""
-        """What the statement reads the rows from."""
+        """What the statement reads the rows from. The OFFSET keeps it apart: were tables joined first, each
+        row would look through all kinds."""
 
     def bind(self, statement: TextClause) -> TextClause:
         """Return the statement, told what its parameters hold."""
