@@ -27,9 +27,6 @@ log = structlog.get_logger(__name__)
 CLOSE_WAIT = 3
 """Seconds for each part of the end, such as the farewell to Redis, which may be away."""
 
-IDLE_SECONDS = 0.02
-"""Pause after an empty queue: asking costs both sides something."""
-
 RETRY_SECONDS = 1.0
 """Pause after an answer of Redis that makes no sense to us."""
 
@@ -97,11 +94,8 @@ class BatchWorker(Worker):
         """Fill the free places with jobs, then see to those that do not end, and to the cron."""
         wanted = self._wanted()
         if self.allow_pick_jobs and wanted > 0:
-            taken = await self._take(wanted)
-            for job_id, payload in taken:
+            for job_id, payload in await self._take(wanted):
                 self._start(job_id, payload)
-            if not taken:
-                await asyncio.sleep(IDLE_SECONDS)
         self._end_overdue()
         await self.heart_beat()
 

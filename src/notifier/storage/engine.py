@@ -110,6 +110,7 @@ class Database:
             async_url(url),
             pool_size=pool_size,
             max_overflow=0,
+            pool_use_lifo=True,  # the last one used has all it needs in the processor's caches
             pool_timeout=5,
             json_deserializer=from_json,  # the standard library is slow at hundreds of small texts
             hide_parameters=True,  # values of users would stand in errors, and so in logs
