@@ -265,16 +265,8 @@ async def start(ctx: dict[str, Any]) -> None:
     await _patiently(lambda: retimer.run(runtime.database))
     silence = runtime.settings.hold_after
     ctx["hold_before"] = await _patiently(lambda: holder.hold_before(runtime.database, silence))
-    await _get_ready_to_sweep(runtime)
+    await planner.get_ready(runtime.database)
     await start_loops(ctx)
-
-
-async def _get_ready_to_sweep(runtime: Runtime) -> None:
-    """Make the first sweep a quick one; if that fails, the sweep itself will say why."""
-    try:
-        await planner.get_ready(runtime.database)
-    except Exception as error:
-        log.warning("sweep.unready", error=repr(error))
 
 
 async def start_loops(ctx: dict[str, Any]) -> None:

@@ -276,3 +276,10 @@ async def test_a_downtime_that_made_many_slots_is_planned_in_several_transaction
     monkeypatch.setattr(planning, "ROWS_A_STATEMENT", 2)
     assert await house.plan() == 12
     assert Counter(row.status for row in await house.deliveries()) == {"missed": 36, "pending": 12}
+
+
+async def test_a_planner_that_got_ready_has_planned_and_written_nothing(house: House) -> None:
+    await house.create_due()
+    await planner.get_ready(house.database)
+    assert await house.deliveries() == []
+    assert await house.plan() == 1

@@ -34,8 +34,14 @@ MOST_DELIVERIES = 20_000
 
 
 async def get_ready(database: Database) -> None:
-    """Open connections and have the statements of a sweep planned, so that the first one need not wait."""
-    await asyncio.gather(*(_rehearse(database) for _ in range(CONNECTIONS)))
+    """Open connections and have the statements of a sweep planned, so that the first one need not wait.
+
+    If that fails, the sweep itself will say why.
+    """
+    try:
+        await asyncio.gather(*(_rehearse(database) for _ in range(CONNECTIONS)))
+    except Exception as error:
+        log.warning("sweep.unready", error=repr(error))
 
 
 async def _rehearse(database: Database) -> None:
