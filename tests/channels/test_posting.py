@@ -1,7 +1,9 @@
 """One POST over libcurl: what becomes of connections, and what is known when it fails."""
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -186,6 +188,18 @@ async def test_a_message_that_cannot_be_begun_keeps_no_handle(
     assert exchange.error == "the request cannot be written (IndexError)"
     assert len(poster._free) == 1
     assert (await post(poster, receiver.url)).status == 200
+
+
+async def test_handles_are_let_go_of_with_their_connections(poster: Poster, receiver: HttpReceiver) -> None:
+    await asyncio.gather(*(post(poster, receiver.url) for _ in range(3)))
+    kept = [weakref.ref(transfer) for transfer in poster._free]
+    gc.disable()
+    try:
+        await poster.aclose()
+        await until(lambda: all(one() is None for one in kept))
+    finally:
+        gc.enable()
+    assert kept
 
 
 async def test_an_end_that_fails_costs_the_others_nothing(poster: Poster, receiver: HttpReceiver) -> None:

@@ -122,6 +122,7 @@ class Poster:
     def take_back(self, transfer: Transfer, curls: CurlLoop) -> None:
         """Keep a handle for the next message."""
         if curls is not self._curls:
+            transfer.close()
             return
         self._free.append(transfer)
         if len(self._free) == self._transfers:
@@ -160,6 +161,8 @@ class Poster:
 
     def _close(self) -> threading.Thread | None:
         curls, self._curls = self._curls, None
+        for transfer in self._free:
+            transfer.close()
         self._free.clear()
         self._transfers = 0
         return curls.close() if curls else None

@@ -94,6 +94,10 @@ class Transfer:
             self.exchange.may_have_left = self._read > 0 or self.curl.getinfo(pycurl.REQUEST_SIZE) > 0
         self._body = b""
 
+    def close(self) -> None:
+        """Let go of the handle, which holds this object by its callbacks: a circle of many kilobytes."""
+        self.curl.close()
+
     def _callbacks(self) -> Iterator[tuple[int, Any]]:
         yield pycurl.OPENSOCKETFUNCTION, self._open_socket
         # A kept connection may be found dead only after the request was sent. libcurl would then send it
