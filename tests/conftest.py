@@ -1,6 +1,7 @@
 """Fixtures that every test may use: real servers, a fresh database, an empty queue."""
 
 import faulthandler
+import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -111,3 +112,11 @@ def redis_url(servers_folder: Path) -> Iterator[str]:
         client.flushdb()
         yield url
         client.flushdb()
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Leave nothing to the garbage collector: what is gone afterwards was let go of by everybody."""
+    gc.disable()
+    yield
+    gc.enable()

@@ -258,8 +258,52 @@ async def test_the_example_of_the_page_about_errors_is_what_is_answered(client: 
 async def test_several_details_are_joined_into_one_sentence(client: httpx.AsyncClient) -> None:
     body = {"title": "Stand-up", **with_schedule(times=["24:00"], timezone="CET")}
     detail = (await client.post("/v1/notifications", json=body)).json()["detail"]
-    assert "23:59; 'CET' is" in detail
+    assert "23:59; schedule/timezone: 'CET' is" in detail
     assert detail.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (None, "body: This is required."),
+        ([], "body: This must be an object."),
+        ({**GOOD, "title": 1}, "title: This must be a string."),
+        ({**GOOD, "title": ""}, "title: This must not be empty."),
+        ({**GOOD, "title": " "}, "title: This must not be blank."),
+        ({**GOOD, "title": "t" * 201}, "title: This may have at most 200 characters."),
+        ({**GOOD, "titel": "x", "data": []}, "data: This must be an object; titel: This is not known here."),
+        ({**GOOD, "to": "log:"}, "to: This must be a list."),
+        ({**GOOD, "to": []}, "to: This must not be empty."),
+        ({**GOOD, "to": ["log:"] * 51}, "to: This may have at most 50 items."),
+        ({**GOOD, "schedule": {"kind": "interval"}}, "schedule/every: This is required."),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_what_is_wrong_is_said_in_plain_words(
+    client: httpx.AsyncClient, body: object, detail: str
+) -> None:
+    answer = await client.post("/v1/notifications", json=body)
+    assert answer.json()["detail"] == detail
+
+
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("/v1/notifications?limit=0", "limit: This must be 1 or more."),
+        ("/v1/notifications?limit=101", "limit: This must be 100 or less."),
+        ("/v1/notifications?limit=ten", "limit: This must be an integer."),
+        (
+            "/v1/notifications?status=late",
+            "status: This must be 'active', 'paused', 'blocked' or 'completed'.",
+        ),
+        ("/v1/nothing", "There is no such path; `/docs` lists those there are."),
+        ("/v1/notifications/x/send", "This path takes POST."),
+    ],
+)
+async def test_what_is_wrong_with_a_call_is_said_in_plain_words(
+    client: httpx.AsyncClient, path: str, detail: str
+) -> None:
+    assert (await client.get(path)).json()["detail"] == detail
 
 
 @pytest.mark.parametrize(

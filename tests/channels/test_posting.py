@@ -1,7 +1,6 @@
 """One POST over libcurl: what becomes of connections, and what is known when it fails."""
 
 import asyncio
-import gc
 import socket
 import weakref
 from collections.abc import AsyncIterator
@@ -190,15 +189,12 @@ async def test_a_message_that_cannot_be_begun_keeps_no_handle(
     assert (await post(poster, receiver.url)).status == 200
 
 
+@pytest.mark.usefixtures("no_collector")
 async def test_handles_are_let_go_of_with_their_connections(poster: Poster, receiver: HttpReceiver) -> None:
     await asyncio.gather(*(post(poster, receiver.url) for _ in range(3)))
     kept = [weakref.ref(transfer) for transfer in poster._free]
-    gc.disable()
-    try:
-        await poster.aclose()
-        await until(lambda: all(one() is None for one in kept))
-    finally:
-        gc.enable()
+    await poster.aclose()
+    await until(lambda: all(one() is None for one in kept))
     assert kept
 
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
+from notifier.api import wording
 from notifier.api.schemas.common import escape
 from notifier.domain import errors
 from notifier.domain.errors import FieldProblem
@@ -37,6 +38,7 @@ KINDS: dict[type[errors.NotifierError], tuple[int, str, str]] = {
 UNREADABLE = (
     "The body cannot be read: it is not UTF-8, nested too deeply, or has a number of thousands of digits."
 )
+NO_PATH = "There is no such path; `/docs` lists those there are."
 HTTP_NAMES = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
@@ -84,15 +86,15 @@ def document(
 def of_known(error: errors.NotifierError, path: str) -> dict[str, Any]:
     """Return the problem document of an error that a caller of `path` caused."""
     status, name, title = next(KINDS[kind] for kind in type(error).__mro__ if kind in KINDS)
-    problems = error.problems if isinstance(error, errors.InvalidInput) else ()
-    return document(path, status, name, title, error.detail, problems)
+    if isinstance(error, errors.InvalidInput):
+        return document(path, status, name, title, _sentence(error.problems), error.problems)
+    return document(path, status, name, title, error.detail)
 
 
 def of_invalid(found: Sequence[Any], path: str) -> dict[str, Any]:
     """Return the problem document of what Pydantic found wrong in a body, whose fields its places name."""
-    problems = [FieldProblem(_pointer(one["loc"]), one["type"], one["msg"]) for one in found]
-    detail = errors.joined([f"{p.pointer.lstrip('/') or 'body'}: {p.detail}" for p in problems])
-    return document(path, 422, "invalid-input", "Some of the input is wrong", detail, problems)
+    problems = [FieldProblem(_pointer(one["loc"]), one["type"], wording.sentence(one)) for one in found]
+    return of_known(errors.InvalidInput(problems), path)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -137,16 +139,24 @@ def _pointer(loc: Sequence[str | int]) -> str:
     return "".join(f"/{escape(str(step))}" for step in loc)
 
 
+def _sentence(problems: Sequence[FieldProblem]) -> str:
+    """Return what is wrong with which fields."""
+    return errors.joined([f"{p.pointer.lstrip('/') or 'body'}: {p.detail}" for p in problems])
+
+
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     if error.status_code == HTTPStatus.BAD_REQUEST:
         return answer(request, 400, "malformed-json", "The body is not JSON", UNREADABLE)
     title = HTTPStatus(error.status_code).phrase
     name = HTTP_NAMES.get(error.status_code, title.lower().replace(" ", "-"))
-    headers = dict(error.headers or {})
+    headers, detail = dict(error.headers or {}), error.detail
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_methods(request))
-    return answer(request, error.status_code, name, title, error.detail, headers=headers)
+        detail = f"This path takes {headers['Allow']}."
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = NO_PATH
+    return answer(request, error.status_code, name, title, detail, headers=headers)
 
 
 def _methods(request: Request) -> list[str]:

@@ -91,8 +91,8 @@ class Poster:
     ) -> Post:
         """POST once, and write down in `exchange` what becomes of it; no time-out of its own.
 
-        `headers` are lines. `ended` is called at the end, perhaps at once, and may not fail. What is stopped
-        still tells whether bytes may have left.
+        `headers` are lines. `ended` is called at the end, perhaps at once. What is stopped still tells
+        whether bytes may have left.
         """
         failpoints.reach(failpoints.REQUEST_LEFT)
         if self._curls is None:

@@ -76,5 +76,6 @@ def _of_folder(data_dir: Path) -> dict[str, Any]:
     except OSError as error:
         fail(f"cannot read the data folder {data_dir}: {error.strerror}")
     if not given and not environment.gives("DATABASE_URL"):
-        fail(f"no `notifier up` runs on {data_dir}, and NOTIFIER_DATABASE_URL is not set", WRONGLY_CALLED)
+        hint = "start one with `make run`, or set NOTIFIER_DATABASE_URL and NOTIFIER_REDIS_URL"
+        fail(f"no `notifier up` runs on {data_dir}: {hint}", WRONGLY_CALLED)
     return given

@@ -129,7 +129,7 @@ def _check_move(
     ctx: Context, row: Row[Any], rule: Schedule, move_to: datetime | None, others: Sequence[Row[Any]]
 ) -> None:
     if move_to is None:
-        raise InvalidInput.at("/move_to", "missing", "`move_to` is required to move a slot.")
+        raise InvalidInput.at("/move_to", "missing", "This is required to move a slot.")
     if _has_passed(ctx, row, move_to):
         raise InvalidInput.at("/move_to", "not_in_the_future", "`move_to` must lie in the future.")
     if _is_slot(row, rule, move_to) or any(one.move_to == move_to for one in others):

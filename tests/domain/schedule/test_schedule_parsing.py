@@ -270,3 +270,16 @@ def test_all_problems_of_a_schedule_are_told_at_once() -> None:
     assert {p.pointer for p in caught.value.problems} == {
         *("/frequency", "/times", "/timezone", "/every", "/extra"),
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("timezon", "'timezon' is not known here; perhaps `timezone` is meant."),
+        ("colour", "'colour' is not known here."),
+    ],
+)
+def test_of_a_name_that_is_not_known_the_nearest_one_is_told(name: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        schedule.parse({**DAILY, name: "x"})
+    assert caught.value.detail == sentence

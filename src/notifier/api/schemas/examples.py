@@ -172,9 +172,9 @@ PROBLEM = {
     "type": "urn:notifier:problem:invalid-input",
     "title": "Some of the input is wrong",
     "status": 422,
-    "detail": "title: Field required",
+    "detail": "title: This is required.",
     "instance": "/v1/notifications",
-    "errors": [{"pointer": "/title", "code": "missing", "detail": "Field required"}],
+    "errors": [{"pointer": "/title", "code": "missing", "detail": "This is required."}],
 }
 BULK_RESULTS = [
     {"index": 0, "status": 201, "notification": {**NOTIFICATION, "transitions": [], "warnings": []}},

@@ -10,7 +10,7 @@ class FieldError(BaseModel):
         description="JSON Pointer into the body, or the name of a parameter.", examples=["/title"]
     )
     code: str = Field(description="Stable word for what is wrong.", examples=["missing"])
-    detail: str = Field(description="What is wrong, for people.", examples=["Field required"])
+    detail: str = Field(description="What is wrong, for people.", examples=["This is required."])
 
 
 class Problem(BaseModel):
@@ -21,7 +21,7 @@ class Problem(BaseModel):
     )
     title: str = Field(examples=["Some of the input is wrong"])
     status: int = Field(examples=[422])
-    detail: str = Field(examples=["title: Field required"])
+    detail: str = Field(examples=["title: This is required."])
     instance: str = Field(description="Path of the request.", examples=["/v1/notifications"])
     errors: list[FieldError] | None = Field(
         None,

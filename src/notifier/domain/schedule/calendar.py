@@ -90,7 +90,7 @@ def _check_days(fields: Fields, s: dict[str, Any]) -> None:
         if name not in own:
             fields.refuse(name, "not_allowed", f"`{name}` does not go with {s['frequency']}.")
     if s["every"] > 1 and not s["start_date"]:
-        fields.refuse("start_date", "missing", "`start_date` is required where `every` is more than 1.")
+        fields.refuse("start_date", "missing", "This is required where `every` is more than 1.")
     if own and not given:
         _days_from_start(fields, own[0], s)
     if len(given) > 1 and set(given) <= set(own):
@@ -102,7 +102,7 @@ def _days_from_start(fields: Fields, name: str, s: dict[str, Any]) -> None:
     if start:
         s[name] = (start.weekday() if name == "weekdays" else start.day,)
     else:
-        fields.refuse(name, "missing", f"`{name}` is required here, or a `start_date` to take it from.")
+        fields.refuse(name, "missing", "This is required here, or a `start_date` to take it from.")
 
 
 def _time(value: object) -> time:

@@ -23,6 +23,7 @@ _KINDS = {
 }
 _NAMES = {one.type: name for name, one in _KINDS.items()}
 _SHORTHANDS = ("daily", "weekly")
+_HINT = 'Write "daily", "weekly", or an object such as {"kind": "interval", "every": "PT1H"}.'
 
 
 def parse(value: object) -> Schedule:
@@ -32,10 +33,10 @@ def parse(value: object) -> Schedule:
     """
     if isinstance(value, str):
         if value not in _SHORTHANDS:
-            raise refused("invalid_choice", 'A schedule is an object, "daily" or "weekly".')
+            raise refused("invalid_choice", _HINT)
         value = {"kind": "interval", "every": value}
     if not isinstance(value, dict):
-        raise refused("wrong_type", 'A schedule is an object, "daily" or "weekly".')
+        raise refused("wrong_type", _HINT)
     fields = Fields(value)
     name = fields.take("kind", choice(tuple(_KINDS)))
     fields.check()

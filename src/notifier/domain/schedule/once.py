@@ -28,7 +28,7 @@ def parse(value: object) -> Once:
         fields.check()
         return Once(at, limits=limited)
     if not timezone:
-        fields.refuse("timezone", "missing", "`timezone` is required as `at` has no offset from UTC.")
+        fields.refuse("timezone", "missing", "This is required as `at` has no offset from UTC.")
     if dst and dst.overlap == "both":
         fields.refuse("dst", "not_allowed", "A single slot cannot come at both readings of its local time.")
     fields.check()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
 from notifier.domain.errors import FieldProblem, InvalidInput
@@ -37,7 +38,7 @@ class Fields:
         value = self._values.get(name)
         if value is None:
             if default is _REQUIRED:
-                self.refuse(name, "missing", f"`{name}` is required.")
+                self.refuse(name, "missing", "This is required.")
             return default
         try:
             return read(value)
@@ -54,8 +55,14 @@ class Fields:
         for name in sorted(map(str, self._values.keys() - self._known)):
             shown = name.encode("utf-8", "replace").decode()[:100]
             pointer = "/" + shown.replace("~", "~0").replace("/", "~1")
-            self._problems.append(FieldProblem(pointer, "unknown_field", f"{shown!r} is not known here."))
+            self._problems.append(FieldProblem(pointer, "unknown_field", self._unknown(shown)))
         self.check()
+
+    def _unknown(self, shown: str) -> str:
+        """Return what to say of a name that is not known; the nearest one that is may have been meant."""
+        near = get_close_matches(shown, self._known, n=1)
+        meant = f"; perhaps `{near[0]}` is meant" if near else ""
+        return f"{shown!r} is not known here{meant}."
 
     def check(self) -> None:
         """Raise InvalidInput if any field was wrong so far."""

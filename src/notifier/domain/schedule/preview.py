@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from notifier.domain.schedule import cron, rules, wallclock, walltime, zones
 from notifier.domain.schedule.evaluation import first_anchor, first_slot, local, slots
 from notifier.domain.schedule.exclusion import Exclusion, excluded, holiday
+from notifier.domain.schedule.interval import JUST_NOW
 from notifier.domain.schedule.model import HORIZON, Cron, Interval, Occurrence, Once, Schedule, WallClock
 
 _TWO_YEARS = timedelta(days=731)
@@ -78,6 +79,7 @@ def warnings(s: Schedule, *, now: datetime, given: object = None) -> tuple[Note,
         warning
         for warning in (
             _never_fires(s, now),
+            _past_start(s, now),
             _every_minute(s, now),
             _zone_alias(s, given),
             _same_day_double(s, now),
@@ -143,6 +145,14 @@ def _never_fires(s: Schedule, now: datetime) -> Note | None:
     if all(excluded(s, slot) for slot in coming):
         return Note("never_fires", "Every coming slot lies on an excluded date or a holiday.")
     return None
+
+
+def _past_start(s: Schedule, now: datetime) -> Note | None:
+    """Warn where a first due time has passed; for other kinds `start_at` is but a bound."""
+    start_at = s.limits.start_at
+    if not isinstance(s, Interval) or start_at is None or start_at >= now - JUST_NOW:
+        return None
+    return Note("past_start", "`start_at` has passed: nothing is sent for the time up to now.")
 
 
 def _every_minute(s: Schedule, now: datetime) -> Note | None:
