@@ -46,7 +46,9 @@ class Runtime:
             waits,
             limits,
             window=GATHER_SECONDS,
-            projects=Bulkheads(chosen.project_concurrency, chosen.worker_places),
+            projects=Bulkheads(
+                chosen.project_concurrency, chosen.worker_places, ahead=chosen.project_head_start
+            ),
             receivers=Bulkheads(chosen.worker_concurrency, chosen.worker_places),
         )
 

@@ -76,9 +76,9 @@ class Settings(BaseSettings):
         200,
         ge=1,
         le=2000,
-        description="Deliveries that a worker sends at once to one receiving server; three times as many "
-        "for one project, five times as many in all, the last quarter of them only to receivers that answer "
-        "soon.",
+        description="Deliveries that a worker sends at once to one receiving server; up to three times as "
+        "many for one project whose receivers keep up, five times as many in all, the last quarter of them "
+        "only to receivers that answer soon.",
     )
     sweep_batch: int = Field(1000, ge=1, le=10000, description="Due notifications planned per transaction.")
     hold_overdue_after: float | None = Field(
@@ -140,12 +140,17 @@ class Settings(BaseSettings):
 
     @property
     def project_concurrency(self) -> int:
-        """Deliveries of one project that a worker sends at once."""
-        return 3 * self.worker_concurrency
+        """Deliveries of one project that a worker has claimed at once, if they wait for their receivers."""
+        return self.worker_concurrency
+
+    @property
+    def project_head_start(self) -> int:
+        """How many more it may claim while none of them waits: statements with many rows cost less."""
+        return 2 * self.worker_concurrency
 
     @property
     def worker_places(self) -> int:
-        """Deliveries that a worker sends at once in all."""
+        """Deliveries that a worker has claimed at once in all."""
         return 5 * self.worker_concurrency
 
     @property

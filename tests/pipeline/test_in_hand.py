@@ -107,6 +107,25 @@ async def test_a_claim_that_fails_for_good_ends_all_of_its_batch_by_its_error(
     assert {(row.status, row.attempts_made) for row in await house.deliveries()} == {UNTOUCHED}
 
 
+async def test_behind_a_slow_receiver_hardly_more_is_claimed_than_it_has_places(house: House) -> None:
+    projects, receivers = Bulkheads(2, 100, ahead=20), Bulkheads(2, 100)
+    deliverer = replace(house.deliverer, projects=projects, receivers=receivers)
+    waiting = []
+
+    async def take_its_time(_: Envelope) -> Outcome:
+        waiting.append(len(receivers._rooms["puppet", "slow"].waiting))
+        await asyncio.sleep(0.01)
+        return Outcome.delivered()
+
+    house.puppet.script.extend([Outcome.delivered()] * 30 + [take_its_time] * 100)
+    for name in [f"quick-{number}" for number in range(30)] + ["slow"] * 100:
+        await house.create_due(to=[f"puppet:{name}"])
+    await house.plan()
+    await asyncio.gather(*await all_begun(house, deliverer))
+    assert max(waiting) > 10, "the quick ones earn a head start"
+    assert max(waiting[60:]) < 5
+
+
 async def test_two_jobs_for_one_delivery_at_once_send_one_message(house: House) -> None:
     row = await house.plan_one()
     deliverer = roomy(house)

@@ -8,6 +8,9 @@ Why receivers that hang cannot starve the others, however many they are: the las
 for them. Once no more than that is free, a room gets beyond its first few places only what it has earned: one
 for each visitor who was quick. A room that hangs earns nothing. So those that hang never take more than three
 quarters and a few each, and the first few of a room are given to it even if none are left.
+
+A room may earn a head start, places beyond those it always has. Each visitor that waits at another door costs
+it one again: a process that dies leaves few behind there, of whom nobody knows how far they have come.
 """
 
 import asyncio
@@ -108,15 +111,22 @@ class _Room:
 
 
 class Bulkheads:
-    """Rooms with up to `places` places each, of `total` that they share.
+    """Rooms with up to `places` places each, and `ahead` more that they can earn, of `total` that they share.
 
     They are watched for `watch` seconds at a time, made when they are needed, and forgotten when empty.
     """
 
     def __init__(
-        self, places: int, total: int, watch: float = WATCH, clock: Callable[[], float] = monotonic
+        self,
+        places: int,
+        total: int,
+        watch: float = WATCH,
+        clock: Callable[[], float] = monotonic,
+        *,
+        ahead: int = 0,
     ) -> None:
         self._places = places
+        self._most_earned = places + ahead
         self._few = max(1, places // FEW)
         self._free = total
         self._kept = total // 4
@@ -149,17 +159,21 @@ class Bulkheads:
         room.leave(now)
         if now - place.since >= self._watch:
             room.earned = self._few
-        elif well and room.earned < self._places:
+        elif well and not place.idle and room.earned < self._most_earned:
             room.earned += 1
         if room.waiting:
             self._admit(room)
         if not room.taken:
             del self._rooms[room.key]
 
+    def take_off(self, room: _Room) -> None:
+        """Take one of the places that a room has earned."""
+        room.earned = max(self._few, room.earned - 1)
+
     def _most(self, room: _Room) -> int:
         """Return how many may be in a room now."""
         if self._free > self._kept:
-            return self._places
+            return max(self._places, room.earned)
         return room.earned if self._free > 0 else self._few
 
     def _let_in(self, room: _Room, visitor: Visitor, now: float) -> None:
@@ -185,11 +199,17 @@ class Bulkheads:
 
 @dataclass(slots=True)
 class Place:
-    """One place in a room, held since then (monotonic seconds)."""
+    """One place in a room, held since then (monotonic seconds), perhaps to no use."""
 
     bulkheads: Bulkheads
     room: _Room
     since: float
+    idle: bool = False
+
+    def idles(self) -> None:
+        """Tell that who has it waits at another door: the room earns nothing by it, and has one too many."""
+        self.idle = True
+        self.bulkheads.take_off(self.room)
 
     def leave(self, *, well: bool) -> None:
         """Give the place back."""

@@ -136,6 +136,8 @@ class Deliverer:
         else:
             one.visit = Visit(one, letter, self._begin_send, self._turn_back)
             self.receivers.enter(letter.receiver, one.visit)
+            if one.visit is not None:
+                one.wait_for_receiver()
 
     def _begin_send(self, one: InHand, letter: Letter) -> None:
         """Send (step 2), or give the claim back if this process slept until its lease could end first."""

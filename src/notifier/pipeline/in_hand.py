@@ -77,6 +77,11 @@ class InHand(asyncio.Future[None]):
         elif not self.done():
             self.set_exception(error)
 
+    def wait_for_receiver(self) -> None:
+        """Let its project take fewer in hand: this one could as well have stayed unclaimed."""
+        if self.place is not None:
+            self.place.idles()
+
     def leave_receiver(self, *, well: bool) -> None:
         """Make room at the receiver for the next one."""
         if self.at_receiver is not None:
