@@ -28,15 +28,15 @@ class Guest:
         """Note it."""
         self.sent_away = True
 
-    def idle(self) -> None:
+    def end_head_start(self) -> None:
         """Wait at another door."""
         assert self.place
-        self.place.idles()
+        self.place.end_head_start()
 
-    def leave(self) -> None:
+    def leave(self, *, well: bool = True) -> None:
         """Give the place back."""
         assert self.place
-        self.place.leave(well=True)
+        self.place.leave(well=well)
 
 
 def queue(bulkheads: Bulkheads, count: int) -> list[Guest]:
@@ -97,27 +97,26 @@ async def test_who_waits_as_the_room_begins_to_hang_is_called_away_unless_it_has
     assert (second.place, bulkheads._rooms, bulkheads._free) == (None, {}, MANY)
 
 
-async def test_a_room_earns_a_head_start_as_long_as_nobody_in_it_waits_at_another_door() -> None:
+async def test_a_room_earns_a_head_start_until_somebody_in_it_waits_at_another_door() -> None:
     bulkheads = Bulkheads(2, MANY, FOR_EVER, ahead=3)
-    guests = queue(bulkheads, 12)
+    guests = queue(bulkheads, 13)
     assert inside(guests) == [0, 1]
     for quick in range(5):
         guests[quick].leave()
     assert inside(guests) == [*range(5 + 5)], "two places, and all three of the head start"
-    for idle in (5, 6):
-        guests[idle].idle()
-        guests[idle].leave()
-    assert inside(guests) == [*range(5 + 5)], "two idled: two places are taken off"
-    for left in range(7, 12):
+    guests[5].end_head_start()
+    for left in (6, 7, 8):
         guests[left].leave()
-    assert inside(guests) == [*range(12)]
+    assert inside(guests) == [*range(5 + 5 + 3)], "what was lost is earned again, one place for each"
+    for left in (5, 9, 10, 11, 12):
+        guests[left].leave()
     assert (bulkheads._rooms, bulkheads._free) == ({}, MANY)
 
 
 async def test_a_room_keeps_its_places_however_many_in_it_wait_at_another_door() -> None:
     bulkheads = Bulkheads(2, MANY, FOR_EVER, ahead=3)
     guests = queue(bulkheads, 9)
-    for idle in range(7):
-        assert inside(guests) == [*range(idle + 2)]
-        guests[idle].idle()
-        guests[idle].leave()
+    for waits in range(7):
+        assert inside(guests) == [*range(waits + 2)]
+        guests[waits].end_head_start()
+        guests[waits].leave(well=False)

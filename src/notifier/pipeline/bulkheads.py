@@ -9,8 +9,9 @@ for them. Once no more than that is free, a room gets beyond its first few place
 for each visitor who was quick. A room that hangs earns nothing. So those that hang never take more than three
 quarters and a few each, and the first few of a room are given to it even if none are left.
 
-A room may earn a head start, places beyond those it always has. Each visitor that waits at another door costs
-it one again: a process that dies leaves few behind there, of whom nobody knows how far they have come.
+A room may earn a head start in the same way, places beyond those it has anyway. It loses all of it as soon as
+one who has a place waits at another door: a process that dies leaves few behind there, of whom nobody knows how
+far they have come.
 """
 
 import asyncio
@@ -127,7 +128,7 @@ class Bulkheads:
     ) -> None:
         self._places = places
         self._most_earned = places + ahead
-        self._few = max(1, places // FEW)
+        self._few = max(1, self._most_earned // FEW)
         self._free = total
         self._kept = total // 4
         self._watch = watch
@@ -159,16 +160,16 @@ class Bulkheads:
         room.leave(now)
         if now - place.since >= self._watch:
             room.earned = self._few
-        elif well and not place.idle and room.earned < self._most_earned:
+        elif well and room.earned < self._most_earned:
             room.earned += 1
         if room.waiting:
             self._admit(room)
         if not room.taken:
             del self._rooms[room.key]
 
-    def take_off(self, room: _Room) -> None:
-        """Take one of the places that a room has earned."""
-        room.earned = max(self._few, room.earned - 1)
+    def end_head_start(self, room: _Room) -> None:
+        """Leave a room no more than its own places."""
+        room.earned = min(room.earned, self._places)
 
     def _most(self, room: _Room) -> int:
         """Return how many may be in a room now."""
@@ -199,17 +200,15 @@ class Bulkheads:
 
 @dataclass(slots=True)
 class Place:
-    """One place in a room, held since then (monotonic seconds), perhaps to no use."""
+    """One place in a room, held since then (monotonic seconds)."""
 
     bulkheads: Bulkheads
     room: _Room
     since: float
-    idle: bool = False
 
-    def idles(self) -> None:
-        """Tell that who has it waits at another door: the room earns nothing by it, and has one too many."""
-        self.idle = True
-        self.bulkheads.take_off(self.room)
+    def end_head_start(self) -> None:
+        """Tell that who has it waits at another door."""
+        self.bulkheads.end_head_start(self.room)
 
     def leave(self, *, well: bool) -> None:
         """Give the place back."""

@@ -105,7 +105,7 @@ class Deliverer:
         taken = []
         for one, claim in zip(wanted, claims, strict=True):
             if claim is None:
-                one.end(well=True)
+                one.end(well=False)
                 continue
             failpoints.reach(failpoints.AFTER_CLAIM)
             one.claim, one.started = claim, started
@@ -137,7 +137,7 @@ class Deliverer:
             one.visit = Visit(one, letter, self._begin_send, self._turn_back)
             self.receivers.enter(letter.receiver, one.visit)
             if one.visit is not None:
-                one.wait_for_receiver()
+                one.end_head_start()
 
     def _begin_send(self, one: InHand, letter: Letter) -> None:
         """Send (step 2), or give the claim back if this process slept until its lease could end first."""

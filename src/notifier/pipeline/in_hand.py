@@ -77,10 +77,10 @@ class InHand(asyncio.Future[None]):
         elif not self.done():
             self.set_exception(error)
 
-    def wait_for_receiver(self) -> None:
-        """Let its project take fewer in hand: this one could as well have stayed unclaimed."""
+    def end_head_start(self) -> None:
+        """Let its project claim fewer: this one has to wait, and could as well have stayed unclaimed."""
         if self.place is not None:
-            self.place.idles()
+            self.place.end_head_start()
 
     def leave_receiver(self, *, well: bool) -> None:
         """Make room at the receiver for the next one."""
