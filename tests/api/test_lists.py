@@ -158,13 +158,13 @@ async def test_a_wrong_filter_is_refused(client: httpx.AsyncClient, path: str, p
 @pytest.mark.parametrize(
     ("path", "name", "hint"),
     [
-        ("/v1/notifications", "stauts", "Did you mean `status`?"),
-        ("/v1/notifications", "Limit", "Did you mean `limit`?"),
-        ("/v1/destinations", "xyz", "There are: "),
-        ("/v1/deliveries", "notification", "Did you mean `notification_id`?"),
-        ("/v1/deliveries", "a/b", "There are: "),
-        ("/v1/notifications/{id}/upcoming", "limit", "There are: count."),
-        ("/v1/notifications/{id}/exceptions", "limit", "There are: none."),
+        ("/v1/notifications", "stauts", "perhaps `status` is meant"),
+        ("/v1/notifications", "Limit", "perhaps `limit` is meant"),
+        ("/v1/destinations", "xyz", "there are: "),
+        ("/v1/deliveries", "notification", "perhaps `notification_id` is meant"),
+        ("/v1/deliveries", "a/b", "there are: "),
+        ("/v1/notifications/{id}/upcoming", "limit", "there are: count."),
+        ("/v1/notifications/{id}/exceptions", "limit", "there are: none."),
     ],
 )
 async def test_a_parameter_that_does_not_exist_is_refused(

@@ -1,9 +1,8 @@
 """What a route may ask for, as typed aliases."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -14,8 +13,9 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
-from notifier.api.schemas.common import Limit, StorableText, escape, read_cursor
-from notifier.domain.errors import FieldProblem, InvalidInput
+from notifier.api.schemas.common import Limit, StorableText, read_cursor
+from notifier.domain import wording
+from notifier.domain.errors import InvalidInput
 from notifier.pipeline import settling
 from notifier.runtime import Runtime
 from notifier.services import access
@@ -101,7 +101,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
     known = _known(request.scope["route"])
     unknown = dict.fromkeys(name for name in request.query_params if name not in known)
     if unknown:
-        raise InvalidInput([_unknown(name, known) for name in unknown])
+        raise InvalidInput(list(wording.unknown(unknown, known, "unknown_parameter")))
 
 
 _KNOWN: dict[Callable[..., object], list[str]] = {}
@@ -113,12 +113,6 @@ def _known(route: APIRoute) -> list[str]:
         every = get_flat_params(route.dependant)
         _KNOWN[route.endpoint] = [one.alias for one in every if isinstance(one.field_info, declared.Query)]
     return _KNOWN[route.endpoint]
-
-
-def _unknown(name: str, known: Sequence[str]) -> FieldProblem:
-    near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean `{near[0]}`?" if near else f"There are: {', '.join(known) or 'none'}."
-    return FieldProblem(f"/{escape(name)}", "unknown_parameter", f"No such parameter here. {hint}")
 
 
 KnownParameters = Depends(refuse_unknown_parameters)
@@ -160,7 +154,7 @@ async def if_match(
     # behind the revision an ETag may name the rest of what was read
     digits = value.strip().removeprefix("W/").strip('"').partition("-")[0]
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
-        raise InvalidInput.at("/If-Match", "invalid_etag", "If-Match takes the ETag of an earlier answer.")
+        raise InvalidInput.at("/If-Match", "invalid_etag", "This takes the ETag of an earlier answer.")
     return int(digits)
 
 

@@ -12,9 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
-from notifier.api import wording
-from notifier.api.schemas.common import escape
-from notifier.domain import errors
+from notifier.domain import errors, wording
 from notifier.domain.errors import FieldProblem
 from notifier.storage.failures import is_away
 
@@ -38,6 +36,9 @@ KINDS: dict[type[errors.NotifierError], tuple[int, str, str]] = {
 UNREADABLE = (
     "The body cannot be read: it is not UTF-8, nested too deeply, or has a number of thousands of digits."
 )
+MOST_LISTED = 100
+"""Wrong fields that an answer lists."""
+
 NO_PATH = "There is no such path; `/docs` lists those there are."
 HTTP_NAMES = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
@@ -86,15 +87,13 @@ def document(
 def of_known(error: errors.NotifierError, path: str) -> dict[str, Any]:
     """Return the problem document of an error that a caller of `path` caused."""
     status, name, title = next(KINDS[kind] for kind in type(error).__mro__ if kind in KINDS)
-    if isinstance(error, errors.InvalidInput):
-        return document(path, status, name, title, _sentence(error.problems), error.problems)
-    return document(path, status, name, title, error.detail)
+    problems = error.problems[:MOST_LISTED] if isinstance(error, errors.InvalidInput) else ()
+    return document(path, status, name, title, error.detail, problems)
 
 
 def of_invalid(found: Sequence[Any], path: str) -> dict[str, Any]:
     """Return the problem document of what Pydantic found wrong in a body, whose fields its places name."""
-    problems = [FieldProblem(_pointer(one["loc"]), one["type"], wording.sentence(one)) for one in found]
-    return of_known(errors.InvalidInput(problems), path)
+    return of_known(errors.InvalidInput([wording.problem(one) for one in found]), path)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -134,16 +133,6 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     return JSONResponse(body, body["status"], media_type=MEDIA_TYPE)
 
 
-def _pointer(loc: Sequence[str | int]) -> str:
-    """Return the JSON Pointer of a place that Pydantic names."""
-    return "".join(f"/{escape(str(step))}" for step in loc)
-
-
-def _sentence(problems: Sequence[FieldProblem]) -> str:
-    """Return what is wrong with which fields."""
-    return errors.joined([f"{p.pointer.lstrip('/') or 'body'}: {p.detail}" for p in problems])
-
-
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     if error.status_code == HTTPStatus.BAD_REQUEST:
@@ -163,7 +152,8 @@ def _methods(request: Request) -> list[str]:
     """Return the methods of all routes that have this path: a router tells those of the first one only."""
     routes = [one for one in request.app.routes if isinstance(one, Route)]
     found = [one.methods or () for one in routes if one.matches(request.scope)[0] is not Match.NONE]
-    return sorted({method for methods in found for method in methods})
+    # what is mounted, the files of the docs page, is no route
+    return sorted({method for methods in found for method in methods}) or ["GET", "HEAD"]
 
 
 async def _on_database(request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ from notifier.channels.base import MASK, Channel
 from notifier.channels.email import EmailChannel
 from notifier.channels.log import LogChannel
 from notifier.channels.webhook import WebhookChannel
+from notifier.domain import wording
 from notifier.domain.errors import FieldProblem, InvalidInput
 from notifier.settings import Settings
 
@@ -61,12 +62,13 @@ class Registry:
     def validate_config(self, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the canonical form of `config`, plain JSON; raises InvalidInput under /kind or /config."""
         if kind not in self._channels:
-            raise InvalidInput.at("/kind", "unknown_kind", f"kind must be one of {', '.join(self.kinds)}.")
+            raise InvalidInput.at("/kind", "unknown_kind", f"This must be one of: {', '.join(self.kinds)}.")
         model = self._channels[kind].config_model
         try:
             valid = model.model_validate(dict(config), context={"settings": self._settings})
         except ValidationError as error:
-            raise InvalidInput([_problem(row) for row in error.errors(include_url=False)]) from error
+            found = [wording.problem(row) for row in error.errors(include_url=False)]
+            raise InvalidInput(found).under("/config") from error
         return valid.model_dump(mode="json", exclude_defaults=True)
 
     def label(self, kind: str, config: Mapping[str, Any]) -> str:
@@ -102,12 +104,3 @@ class Registry:
             return self.validate_config(kind, config)
         except InvalidInput as error:
             raise InvalidInput([FieldProblem("", p.code, p.detail) for p in error.problems]) from error
-
-
-def _problem(row: Mapping[str, Any]) -> FieldProblem:
-    pointer = "".join(f"/{_escaped(part)}" for part in ("config", *row["loc"]))
-    return FieldProblem(pointer, str(row["type"]), str(row["msg"]))
-
-
-def _escaped(part: object) -> str:
-    return str(part).replace("~", "~0").replace("/", "~1")

@@ -154,9 +154,7 @@ def detail(problem: object) -> str:
     """Return what a problem document says to people, in one line."""
     if not isinstance(problem, dict):
         return "no answer that can be read"
-    errors = problem.get("errors") or []
-    told = "; ".join(f"{one['pointer'].lstrip('/') or 'item'}: {one['detail']}" for one in errors)
-    return told or str(problem.get("detail", problem))
+    return str(problem.get("detail", problem))
 
 
 def find_url(given: str | None, data_dir: Path) -> str:

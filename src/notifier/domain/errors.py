@@ -12,8 +12,11 @@ NotifierError
 └── IdempotencyInProgress the first request with that key has not finished
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+MOST_TOLD = 20
+"""Wrong fields that the detail of an error names; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class InvalidInput(NotifierError):
     """One or more fields are wrong."""
 
     def __init__(self, problems: list[FieldProblem]) -> None:
-        super().__init__(joined([p.detail for p in problems]))
+        super().__init__(_told(problems))
         self.problems = problems
 
     @classmethod
@@ -82,6 +85,15 @@ class IdempotencyInProgress(NotifierError):
     """The first request with this Idempotency-Key has not finished."""
 
 
-def joined(details: Sequence[str]) -> str:
-    """Return several details as one; only the last keeps its full stop."""
-    return "; ".join([*(one.removesuffix(".") for one in details[:-1]), *details[-1:]])
+def pointer(steps: Iterable[object]) -> str:
+    """Return the JSON Pointer (RFC 6901) of a place, safe to print."""
+    escaped = (str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+    return "".join(f"/{step}" for step in escaped).encode("utf-8", "backslashreplace").decode()
+
+
+def _told(problems: Sequence[FieldProblem]) -> str:
+    """Return as one sentence what is wrong with which fields; only its end has a full stop."""
+    told = [f"{p.pointer[1:]}: {p.detail}" if p.pointer else p.detail for p in problems[:MOST_TOLD]]
+    if len(problems) > MOST_TOLD:
+        told.append(f"and {len(problems) - MOST_TOLD} more.")
+    return "; ".join([*(one.removesuffix(".") for one in told[:-1]), *told[-1:]])

@@ -10,8 +10,8 @@ for each visitor who was quick. A room that hangs earns nothing. So those that h
 quarters and a few each, and the first few of a room are given to it even if none are left.
 
 A room may earn a head start in the same way, places beyond those it has anyway. It loses all of it as soon as
-one who has a place waits at another door: a process that dies leaves few behind there, of whom nobody knows how
-far they have come.
+one who has a place waits at another door: a process that dies leaves few behind there, of whom nobody knows
+how far they have come.
 """
 
 import asyncio

@@ -89,11 +89,11 @@ def validate(title: str, body: str, data: Mapping[str, Any], *, slot: datetime) 
     `slot` is any instant, in the zone of the schedule.
     """
     problems = [
-        FieldProblem(f"/data/{key}", "reserved_key", f"data may not have the key {key!r}: templates get it.")
+        FieldProblem(f"/data/{key}", "reserved_key", "This key is taken: templates get it by themselves.")
         for key in sorted(RESERVED & data.keys())
     ]
     if weight(data, DATA_LIMIT) > DATA_LIMIT:
-        problems.append(FieldProblem("/data", "too_large", "data holds too much."))
+        problems.append(FieldProblem("/data", "too_large", "This holds too much."))
     names = context(data, slot=slot)
     for pointer, source, renderer in (("/title", title, render_title), ("/body", body, render)):
         try:

@@ -118,7 +118,7 @@ def _check_action(
     """Raise InvalidInput unless the fields fit the action."""
     for name in ("move_to", "title", "body"):
         if draft[name] is not None and name not in FIELDS[draft["action"]]:
-            raise InvalidInput.at(f"/{name}", "not_allowed", f"`{name}` does not go with this action.")
+            raise InvalidInput.at(f"/{name}", "not_allowed", "This does not go with the action.")
     if draft["action"] == "move":
         _check_move(ctx, row, rule, draft["move_to"], others)
     if draft["action"] == "reword":
@@ -131,7 +131,7 @@ def _check_move(
     if move_to is None:
         raise InvalidInput.at("/move_to", "missing", "This is required to move a slot.")
     if _has_passed(ctx, row, move_to):
-        raise InvalidInput.at("/move_to", "not_in_the_future", "`move_to` must lie in the future.")
+        raise InvalidInput.at("/move_to", "not_in_the_future", "This must lie in the future.")
     if _is_slot(row, rule, move_to) or any(one.move_to == move_to for one in others):
         raise InvalidInput.at("/move_to", "slot_taken", "There is a slot at that instant already.")
 

@@ -106,7 +106,7 @@ async def _update(
         await revisions.change(ctx, row, values)
     if retimed:
         await exceptions.drop_unfit(ctx, await revisions.read(ctx, row.id), rule)
-    return await _saved(ctx, row.id, rule, changes.get("schedule"), to)
+    return await _saved(ctx, row.id, rule, changes.get("schedule"), to, begins=retimed)
 
 
 async def delete(ctx: Context, notification_id: str, *, revision: int | None, purge: bool = False) -> None:
@@ -124,12 +124,12 @@ async def delete(ctx: Context, notification_id: str, *, revision: int | None, pu
 
 
 async def _saved(
-    ctx: Context, notification_id: UUID, rule: Schedule, given: object, to: Recipients | None
+    ctx: Context, notification_id: UUID, rule: Schedule, given: object, to: Recipients | None, *, begins: bool
 ) -> Saved:
     """Return what was saved; of a schedule and of destinations that were given, the consequences too."""
     row = await revisions.read(ctx, notification_id)
     touched = None if given is None else schedule.transitions(rule, now=ctx.now)
-    warnings = None if given is None else schedule.warnings(rule, now=ctx.now, given=given)
+    warnings = None if given is None else schedule.warnings(rule, now=ctx.now, given=given, begins=begins)
     if to is None:
         return Saved(row, {}, touched, warnings)
     items, directory = to

@@ -26,7 +26,7 @@ async def pause(
     row = await revisions.lock(ctx, notification_id, revision)
     revisions.refuse_completed(row, "pause")
     if options.get("until") is not None and options["until"] <= ctx.now:
-        raise InvalidInput.at("/until", "not_in_the_future", "`until` must lie in the future.")
+        raise InvalidInput.at("/until", "not_in_the_future", "This must lie in the future.")
     values = {COLUMNS[name]: value for name, value in options.items() if name in COLUMNS}
     if row.paused_at is None:
         values |= {"paused_at": ctx.now, "paused_by": ctx.caller.name}

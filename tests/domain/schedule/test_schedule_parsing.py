@@ -174,7 +174,7 @@ REFUSED = [
     ({**EVERY, "colour": "red"}, "/colour", "unknown_field"),
     ({**EVERY, "a/b~c": 1}, "/a~1b~0c", "unknown_field"),
     ({**EVERY, "times": ["09:00"]}, "/times", "unknown_field"),
-    ({**EVERY, "\ud800": 1}, "/?", "unknown_field"),
+    ({**EVERY, "\ud800": 1}, "/\\ud800", "unknown_field"),
     ({**DAILY, "frequency": "hourly"}, "/frequency", "invalid_choice"),
     ({**DAILY, "times": []}, "/times", "out_of_range"),
     ({**DAILY, "times": "09:00"}, "/times", "wrong_type"),
@@ -275,11 +275,22 @@ def test_all_problems_of_a_schedule_are_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("timezon", "'timezon' is not known here; perhaps `timezone` is meant."),
-        ("colour", "'colour' is not known here."),
+        ("timezon", "timezon: This is not known here; perhaps `timezone` is meant."),
+        (
+            "colour",
+            "colour: This is not known here; there are: dst, end_at, every, exclude_dates, frequency, ",
+        ),
     ],
 )
 def test_of_a_name_that_is_not_known_the_nearest_one_is_told(name: str, sentence: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         schedule.parse({**DAILY, name: "x"})
-    assert caught.value.detail == sentence
+    assert caught.value.detail.startswith(sentence)
+
+
+def test_of_tens_of_thousands_of_names_that_are_not_known_only_the_first_get_a_hint() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        schedule.parse({**DAILY, **{f"timezon-{number}": 1 for number in range(50_000)}})
+    hints = [one for one in caught.value.problems if "meant" in one.detail]
+    assert (len(caught.value.problems), len(hints)) == (50_000, 20)
+    assert caught.value.detail.endswith("; and 49980 more.")

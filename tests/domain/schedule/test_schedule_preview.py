@@ -101,6 +101,7 @@ BERLIN = {"kind": "calendar", "frequency": "daily", "times": ["09:00"], "timezon
         ({"kind": "interval", "every": "PT2M"}, []),
         ({"kind": "interval", "every": "daily", "start_at": "2026-01-01T00:00:00Z"}, ["past_start"]),
         ({"kind": "interval", "every": "daily", "start_at": NOW.isoformat()}, []),
+        ({"kind": "interval", "every": "daily", "start_at": "2026-01-01T00:00:00Z", "anchor": "grid"}, []),
         ({**BERLIN, "start_at": "2026-01-01T00:00:00Z"}, []),
         ({**BERLIN, "times": ["09:00", "09:01"]}, ["every_minute"]),
         ({**BERLIN, "times": ["02:30"], "dst": {"overlap": "both"}}, ["same_day_double"]),
@@ -109,3 +110,10 @@ BERLIN = {"kind": "calendar", "frequency": "daily", "times": ["09:00"], "timezon
 )
 def test_what_may_not_be_meant_is_warned_of(given: object, expected: list[str]) -> None:
     assert codes(schedule.warnings(schedule.parse(given), now=NOW, given=given)) == expected
+
+
+def test_of_a_start_that_has_passed_it_is_told_what_comes_first() -> None:
+    rule = schedule.parse({"kind": "interval", "every": "daily", "start_at": "2026-01-01T09:00:00Z"})
+    (warning,) = schedule.warnings(rule, now=NOW)
+    assert warning.detail == "`start_at` has passed; the first message is due at 2026-11-23T09:00:00Z."
+    assert schedule.warnings(rule, now=NOW, begins=False) == ()

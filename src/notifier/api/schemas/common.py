@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from notifier.domain.errors import FieldProblem, InvalidInput
+from notifier.domain.errors import FieldProblem, InvalidInput, pointer
 from notifier.domain.schedule.parsing import instant
 
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -105,16 +105,16 @@ def _unstorable(value: Any) -> Iterator[FieldProblem]:
     """Yield what JSON can carry but text and numbers in a database cannot."""
     stack: list[tuple[str, int, Any]] = [("", 0, value)]
     while stack:
-        pointer, depth, one = stack.pop()
+        place, depth, one = stack.pop()
         if depth > DEEPEST:
-            yield FieldProblem(pointer, "too_deep", f"Nested more than {DEEPEST} levels deep.")
+            yield FieldProblem(place, "too_deep", f"Nested more than {DEEPEST} levels deep.")
         elif isinstance(one, dict):
-            stack += [(f"{pointer}/{escape(key)}", depth + 1, item) for key, item in one.items()]
-            stack += [(pointer, depth, key) for key in one]
+            stack += [(place + pointer([key]), depth + 1, item) for key, item in one.items()]
+            stack += [(place, depth, key) for key in one]
         elif isinstance(one, list):
-            stack += [(f"{pointer}/{index}", depth + 1, item) for index, item in enumerate(one)]
+            stack += [(f"{place}/{index}", depth + 1, item) for index, item in enumerate(one)]
         elif problem := _wrong_scalar(one):
-            yield FieldProblem(pointer, *problem)
+            yield FieldProblem(place, *problem)
 
 
 def _wrong_scalar(value: Any) -> tuple[str, str] | None:
@@ -125,11 +125,6 @@ def _wrong_scalar(value: Any) -> tuple[str, str] | None:
     if isinstance(value, float) and not math.isfinite(value):
         return "not_a_number", "A number must be finite."
     return None
-
-
-def escape(key: str) -> str:
-    """Return `key` as a step of a JSON Pointer (RFC 6901), safe to print."""
-    return key.replace("~", "~0").replace("/", "~1").encode("utf-8", "backslashreplace").decode()
 
 
 def write_cursor(after: UUID | None) -> str | None:

@@ -88,7 +88,7 @@ def _check_days(fields: Fields, s: dict[str, Any]) -> None:
     given = [name for name in ("weekdays", "month_days", "nth_weekdays") if s[name]]
     for name in given:
         if name not in own:
-            fields.refuse(name, "not_allowed", f"`{name}` does not go with {s['frequency']}.")
+            fields.refuse(name, "not_allowed", f"This does not go with {s['frequency']}.")
     if s["every"] > 1 and not s["start_date"]:
         fields.refuse("start_date", "missing", "This is required where `every` is more than 1.")
     if own and not given:

@@ -26,7 +26,7 @@ def take(fields: Fields) -> Limits:
     """Take the limits, all optional, from a schedule's fields."""
     start_at, end_at = fields.take("start_at", instant, None), fields.take("end_at", instant, None)
     if start_at and end_at and end_at < start_at:
-        fields.refuse("end_at", "ends_before_start", "`end_at` lies before `start_at`.")
+        fields.refuse("end_at", "ends_before_start", "This lies before `start_at`.")
     most = fields.take("max_occurrences", integer(1, _MOST_OCCURRENCES), None)
     exclude = fields.take("exclude_dates", ordered_set(local_date, _MOST_DATES), _NO_DATES)
     holidays = fields.take("holidays", public_holidays.region, None)

@@ -24,7 +24,7 @@ def parse(value: object) -> Once:
     if at.tzinfo:
         for name, given in (("timezone", timezone), ("dst", dst)):
             if given:
-                fields.refuse(name, "not_allowed", f"`{name}` goes with a local time; `at` has an offset.")
+                fields.refuse(name, "not_allowed", "This goes with a local time; `at` has an offset.")
         fields.check()
         return Once(at, limits=limited)
     if not timezone:

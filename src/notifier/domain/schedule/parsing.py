@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
+from notifier.domain import wording
 from notifier.domain.errors import FieldProblem, InvalidInput
 from notifier.domain.schedule.model import HORIZON
 
@@ -52,17 +52,9 @@ class Fields:
 
     def finish(self) -> None:
         """Raise InvalidInput if any field was wrong or unknown."""
-        for name in sorted(map(str, self._values.keys() - self._known)):
-            shown = name.encode("utf-8", "replace").decode()[:100]
-            pointer = "/" + shown.replace("~", "~0").replace("/", "~1")
-            self._problems.append(FieldProblem(pointer, "unknown_field", self._unknown(shown)))
+        unknown = sorted(map(str, self._values.keys() - self._known))
+        self._problems += wording.unknown([name[:100] for name in unknown], self._known, "unknown_field")
         self.check()
-
-    def _unknown(self, shown: str) -> str:
-        """Return what to say of a name that is not known; the nearest one that is may have been meant."""
-        near = get_close_matches(shown, self._known, n=1)
-        meant = f"; perhaps `{near[0]}` is meant" if near else ""
-        return f"{shown!r} is not known here{meant}."
 
     def check(self) -> None:
         """Raise InvalidInput if any field was wrong so far."""

@@ -7,10 +7,11 @@ from itertools import islice, pairwise, takewhile
 from typing import Literal, NamedTuple
 
 from notifier.domain.schedule import cron, rules, wallclock, walltime, zones
-from notifier.domain.schedule.evaluation import first_anchor, first_slot, local, slots
+from notifier.domain.schedule.evaluation import drifts, first_anchor, first_slot, local, slots
 from notifier.domain.schedule.exclusion import Exclusion, excluded, holiday
 from notifier.domain.schedule.interval import JUST_NOW
 from notifier.domain.schedule.model import HORIZON, Cron, Interval, Occurrence, Once, Schedule, WallClock
+from notifier.domain.schedule.parsing import write_instant
 
 _TWO_YEARS = timedelta(days=731)
 _MINUTE = timedelta(minutes=1)
@@ -73,13 +74,16 @@ def transitions(s: Schedule, *, now: datetime) -> tuple[Transition, ...]:
     return tuple(one for one in found if one.affected)
 
 
-def warnings(s: Schedule, *, now: datetime, given: object = None) -> tuple[Note, ...]:
-    """Return what the user may not have meant; `given` is the JSON that the schedule was read from."""
+def warnings(s: Schedule, *, now: datetime, given: object = None, begins: bool = True) -> tuple[Note, ...]:
+    """Return what the user may not have meant; `given` is the JSON that the schedule was read from.
+
+    `begins` says that it counts from now on, and does not go on as before.
+    """
     return tuple(
         warning
         for warning in (
             _never_fires(s, now),
-            _past_start(s, now),
+            _past_start(s, now) if begins else None,
             _every_minute(s, now),
             _zone_alias(s, given),
             _same_day_double(s, now),
@@ -148,11 +152,11 @@ def _never_fires(s: Schedule, now: datetime) -> Note | None:
 
 
 def _past_start(s: Schedule, now: datetime) -> Note | None:
-    """Warn where a first due time has passed; for other kinds `start_at` is but a bound."""
-    start_at = s.limits.start_at
-    if not isinstance(s, Interval) or start_at is None or start_at >= now - JUST_NOW:
+    """Warn where a first due time has passed; in a grid, and for other kinds, `start_at` is but a mark."""
+    start_at, first = s.limits.start_at, first_slot(s, now=now)
+    if not drifts(s) or not start_at or not first or start_at >= now - JUST_NOW:
         return None
-    return Note("past_start", "`start_at` has passed: nothing is sent for the time up to now.")
+    return Note("past_start", f"`start_at` has passed; the first message is due at {write_instant(first)}.")
 
 
 def _every_minute(s: Schedule, now: datetime) -> Note | None:
