@@ -80,6 +80,14 @@ class Stage:
         rows = await self.house.sql(NOT_PLANNED)
         self._due = {message_id(row.id, row.destination_id, row.next_due_at) for row in rows}
 
+    async def make_deadly(self, title: str) -> None:
+        """Give one of them, at random, a title by which it kills; nobody expects it to arrive."""
+        rows = await self.house.sql(f"{NOT_PLANNED} ORDER BY n.id")
+        row = self.random.choice(rows)
+        change = "UPDATE notification_revisions SET title = :title WHERE notification_id = :id"
+        await self.house.sql(change, title=title, id=row.id)
+        self._due.remove(message_id(row.id, row.destination_id, row.next_due_at))
+
     # processes
 
     def start(
@@ -88,17 +96,20 @@ class Stage:
         name: str = "",
         *,
         at: tuple[str, int] | None = None,
+        deadly: str = "",
         clock: HostClock | None = None,
         **settings: object,
     ) -> Child:
         """Start a process; with `at`, one that ends itself there: a place, and which time it is reached.
 
+        With `deadly` it is a worker that a message with that title kills.
         With `clock` it runs on a host whose clock that is.
         """
         env = {**self._roles.environment(**settings), **(clock.environment if clock else {}), **self._pace}
         armed = ("tests.faults.armed", role, "--kill-at", at[0], "--nth", str(at[1])) if at else ()
         stepped = ("tests.faults.stepped", role, *clock.arguments) if clock else ()
-        argv = (sys.executable, "-m", *(armed or stepped or ("tests.faults.pace", role)))
+        killed = ("tests.faults.deadly", deadly) if deadly else ()
+        argv = (sys.executable, "-m", *(armed or stepped or killed or ("tests.faults.pace", role)))
         command = Command(name or role, argv, {**env, "PYTHONPATH": _python_path(env)})
         return self._spawn(command)
 

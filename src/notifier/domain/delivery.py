@@ -77,6 +77,9 @@ class AttemptOutcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+MOST_UNKNOWN_IN_A_ROW = 3
+"""A delivery whose last attempts were as many as that, and unknown, is given up: it may be what kills."""
+
 AMBIGUOUS = frozenset({AttemptOutcome.TIMEOUT, AttemptOutcome.CONNECTION_LOST, AttemptOutcome.UNKNOWN})
 """Outcomes after which the receiver may already have the message."""
 

@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+Wanted = Sequence[tuple[UUID, UUID]]
+
 PAUSES = (0.5, 1.0, 2.0)
 """Seconds between tries to claim, and to give back."""
 
@@ -46,17 +48,23 @@ class Bookkeeping:
             await claims.claim(session, [], new_id(), self._lease, self._known)
             await outcomes.finish(session, [])
 
-    async def claim(self, wanted: Sequence[tuple[UUID, UUID]]) -> tuple[float, list[Claim | None]]:
+    async def claim(self, wanted: Wanted, *, alone: bool = False) -> tuple[float, list[Claim | None]]:
         """Take deliveries, given by (project id, id); return when that was begun, and each claim.
 
-        The time is in monotonic seconds. None for those that are not due, expired, taken, or have ended.
+        The time is in monotonic seconds. None for those that are not due, expired, taken, or have ended, and
+        for suspects unless they are taken `alone`.
         """
         token = new_id()
-        return await _insist(lambda: self._claim(wanted, token), "claim", deliveries=len(wanted))
+        return await _insist(lambda: self._claim(wanted, token, alone), "claim", deliveries=len(wanted))
 
-    async def _claim(self, wanted: Sequence[tuple[UUID, UUID]], token: UUID) -> list[Claim | None]:
+    async def _claim(self, wanted: Wanted, token: UUID, alone: bool) -> list[Claim | None]:
         async with self._database.statement() as session:
-            return await claims.claim(session, wanted, token, self._lease, self._known)
+            return await claims.claim(session, wanted, token, self._lease, self._known, alone=alone)
+
+    async def suspects(self, unclaimed: Wanted) -> list[bool]:
+        """Tell which of those that could not be claimed are suspects: several workers died with them."""
+        async with self._database.statement() as session:
+            return await claims.suspects(session, unclaimed)
 
     async def give_back(self, claim: Claim, wait: float = 0) -> None:
         """Undo a claim from which nothing was sent; the delivery is due again in `wait` seconds.

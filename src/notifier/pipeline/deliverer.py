@@ -28,6 +28,7 @@ from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads
 from notifier.pipeline.composing import Composer
 from notifier.pipeline.in_hand import InHand, Visit
+from notifier.pipeline.quarantine import Quarantine
 from notifier.storage.claims import Claim
 from notifier.storage.encryption import Cipher
 from notifier.storage.outcomes import Finished
@@ -70,6 +71,7 @@ class Deliverer:
     _attempts: Attempts = field(init=False)
     _admitted: Batcher[InHand] = field(init=False)
     _ended: Batcher[InHand] = field(init=False)
+    _quarantine: Quarantine = field(init=False)
 
     def __post_init__(self) -> None:
         """Make what goes from step to step."""
@@ -78,6 +80,8 @@ class Deliverer:
         keep("_attempts", Attempts(*tools))
         # whole polls are admitted at once, and as many as an earlier batch made room for
         keep("_admitted", Batcher(self._claim, window=0, most=TOGETHER, patience=PATIENCE))
+        alone: Batcher[InHand] = Batcher(partial(self._claim, alone=True), window=0, most=1)
+        keep("_quarantine", Quarantine(self.books, alone.add))
         keep("_ended", Batcher(self._record, window=self.window, most=TOGETHER, patience=PATIENCE))
 
     async def deliver(self, project_id: UUID, delivery_id: UUID) -> None:
@@ -91,21 +95,21 @@ class Deliverer:
         self.projects.enter(project_id, one)
         return one
 
-    async def _claim(self, admitted: Sequence[InHand]) -> None:
+    async def _claim(self, admitted: Sequence[InHand], *, alone: bool = False) -> None:
         """Claim (step 1): the rows say `sending` before anything leaves this process."""
         wanted = [one for one in admitted if not one.done()]
         if not wanted:
             return
         try:
-            started, claims = await self.books.claim([one.wanted for one in wanted])
+            started, claims = await self.books.claim([one.wanted for one in wanted], alone=alone)
         except Exception as error:
             for one in wanted:
                 one.fail(error)
             return
-        taken = []
+        taken, unclaimed = [], []
         for one, claim in zip(wanted, claims, strict=True):
             if claim is None:
-                one.end(well=False)
+                unclaimed.append(one)
                 continue
             failpoints.reach(failpoints.AFTER_CLAIM)
             one.claim, one.started = claim, started
@@ -113,6 +117,10 @@ class Deliverer:
         for first in range(0, len(taken), PREPARED_AT_ONCE):
             self._post(taken[first : first + PREPARED_AT_ONCE])
             await asyncio.sleep(0)
+        if alone:
+            _end_all(unclaimed)
+        elif unclaimed:
+            await self._quarantine.take_in(unclaimed)
 
     def _post(self, taken: Sequence[InHand]) -> None:
         """Have messages sent, each once its receiver has a place, if they are wanted still."""
@@ -229,6 +237,12 @@ class Deliverer:
         asyncio.get_running_loop().call_later(one.pause, self._ended.add, one)
         log.warning("outcome.retry", delivery_id=str(one.claim.id), error=repr(error))
         one.pause = min(one.pause * 2, LONGEST_PAUSE)
+
+
+def _end_all(unclaimed: Sequence[InHand]) -> None:
+    """Have all be over; their projects have earned nothing by them."""
+    for one in unclaimed:
+        one.end(well=False)
 
 
 def _log(lines: Sequence[dict[str, Any]]) -> None:

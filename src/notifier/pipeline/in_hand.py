@@ -1,14 +1,14 @@
 """A delivery in a worker's hands, from the job until its outcome is written."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from notifier.deadlines import Deadline
 from notifier.pipeline.attempts import Letter
-from notifier.pipeline.bulkheads import Place
+from notifier.pipeline.bulkheads import Bulkheads, Place
 from notifier.storage.claims import Claim
 from notifier.storage.outcomes import Finished
 
@@ -58,6 +58,12 @@ class InHand(asyncio.Future[None]):
         """Go on: its project has a place for it."""
         self.place = place
         self._on_admission(self)
+
+    def move(self, rooms: Bulkheads, key: Hashable, on_admission: Callable[["InHand"], None]) -> None:
+        """Leave its project, and wait for a place elsewhere."""
+        self._leave_project(well=False)
+        self._on_admission = on_admission
+        rooms.enter(key, self)
 
     def send_away(self) -> None:
         """End at once: nothing has been written, and the rescuer rings again."""

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, text
+from sqlalchemy import ARRAY, Boolean, Uuid, bindparam, text
 
+from notifier.domain.delivery import MOST_UNKNOWN_IN_A_ROW
 from notifier.storage import waiting
 from notifier.storage.arrays import unnest
 from notifier.storage.engine import Session
@@ -47,6 +48,9 @@ READ = Claim._fields[2:-2]
 """What the statement returns, after the place among those asked for. The rest is known, and so are most
 destinations: it tells their version."""
 
+NOT_SUSPECT = f"d.unknown_streak < {MOST_UNKNOWN_IN_A_ROW - 1}"
+"""It has not come to its last chance: so many workers in a row ended with it in hand but one."""
+
 # 1. take the rows that nobody else has; 2. write the attempts; 3. return all that the sends need. The rows
 # are locked in one order, so that two workers never wait for each other in a circle; and waited for, because
 # a job that passed over a row that is locked for a moment would be gone. They are found by their keys before
@@ -63,7 +67,7 @@ WITH wanted AS MATERIALIZED (
       d.status = 'sending' AS again
     FROM deliveries AS d
     WHERE d.project_id = w.project_id AND d.id = w.id AND d.clock = :clock AND (
-      d.status IN ('pending', 'retrying')
+      d.status IN ('pending', 'retrying') AND (:alone OR {NOT_SUSPECT})
       AND d.next_attempt_at <= clock_now() AND {TOO_LATE} IS NOT TRUE
       OR d.lease_token = :token
     )
@@ -108,7 +112,15 @@ SELECT nth, {", ".join(READ)}, destination_version FROM claimed
     bindparam("project_ids", type_=ARRAY(Uuid)),
     bindparam("ids", type_=ARRAY(Uuid)),
     bindparam("token", type_=Uuid),
+    bindparam("alone", type_=Boolean),
 )
+
+SUSPECT = text(f"""
+SELECT nth
+FROM {unnest(("project_ids", "ids"))} WITH ORDINALITY AS w (project_id, id, nth)
+JOIN deliveries AS d ON d.project_id = w.project_id AND d.id = w.id
+WHERE d.status = 'retrying' AND d.next_attempt_at <= clock_now() AND NOT {NOT_SUSPECT}
+""").bindparams(bindparam("project_ids", type_=ARRAY(Uuid)), bindparam("ids", type_=ARRAY(Uuid)))
 
 # A process that was frozen hands its claim back as if it had never been.
 GIVE_BACK = text("""
@@ -140,8 +152,12 @@ async def claim(
     token: UUID,
     lease: float,
     known: KnownDestinations,
+    *,
+    alone: bool = False,
 ) -> list[Claim | None]:
     """Take deliveries, given by (project id, id), for one attempt each and `lease` seconds.
+
+    Those that come to their last chance are only taken `alone`.
 
     Returns the claim of each, None for those that are not due, too late, taken by another, or ended. Of two
     that are the same, one is taken. What has been taken with the same token is returned once more.
@@ -152,6 +168,7 @@ async def claim(
         "token": token,
         "clock": session.clock.id,
         "lease": lease,
+        "alone": alone,
     }
     rows: Sequence[Any] = (await session.execute(CLAIM, parameters)).all()
     taken: list[Claim | None] = [None] * len(wanted)
@@ -162,6 +179,16 @@ async def claim(
             place = row[0] - 1
             taken[place] = Claim._make((*wanted[place], *row[1:-1], token, destinations[key]))
     return taken
+
+
+async def suspects(session: Session, wanted: Sequence[tuple[UUID, UUID]]) -> list[bool]:
+    """Tell which of these are due, but left alone by `claim` because it is their last chance."""
+    parameters = {
+        "project_ids": [project_id for project_id, _ in wanted],
+        "ids": [delivery_id for _, delivery_id in wanted],
+    }
+    places = {row.nth for row in await session.execute(SUSPECT, parameters)}
+    return [place in places for place in range(1, len(wanted) + 1)]
 
 
 async def give_back(

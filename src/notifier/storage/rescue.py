@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Integer, Row, Uuid, bindparam, text
 
+from notifier.domain.delivery import MOST_UNKNOWN_IN_A_ROW
 from notifier.storage.engine import Session
 from notifier.storage.lateness import TOO_LATE
 from notifier.storage.stretches import WALKED, Stretch, walking
 
-MOST_UNKNOWN_IN_A_ROW = 3
 RING_AGAIN_AFTER_SECONDS = 30
 NEWEST = 10_000
 

@@ -2,6 +2,7 @@
 
 from tests.faults.scenario import Scenario
 from tests.faults.scenarios import (
+    deadly_message,
     frozen_worker,
     hostile_receivers,
     killed_at_failpoints,
@@ -18,6 +19,7 @@ from tests.faults.scenarios import (
 SCENARIOS: tuple[Scenario, ...] = (
     *killed_at_failpoints.SCENARIOS,
     *killed_workers.SCENARIOS,
+    *deadly_message.SCENARIOS,
     *one_of_two_workers.SCENARIOS,
     *restarted_database.SCENARIOS,
     *stopped_in_turn.SCENARIOS,
