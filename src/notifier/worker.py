@@ -76,6 +76,7 @@ def make_worker(settings: Settings) -> Worker:
         functions=[replace(func(deliver, name=jobs.DELIVER), coroutine=cast("WorkerCoroutine", begin))],
         queue_name=jobs.DELIVERY_QUEUE,
         on_startup=_opener(settings, start_working),
+        on_stop=stop_working,
         max_jobs=settings.worker_jobs,
         poll_delay=0.02,
         job_timeout=_job_timeout(settings),
@@ -147,6 +148,12 @@ async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
         except Exception as error:
             log.warning("process.waiting", error=repr(error))
             await asyncio.sleep(START_RETRY)
+
+
+def stop_working(ctx: dict[str, Any]) -> None:
+    """Begin nothing that must not be cut off by the end."""
+    if "deliverer" in ctx:
+        ctx["deliverer"].stop()
 
 
 async def close(ctx: dict[str, Any]) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from tests.api.conftest import Create
 
-PYDANTIC = re.compile("Input|should|Field required|Extra|Value error|UUID input|validation")
+PYDANTIC = re.compile(
+    "[Ii]nput should|Extra inputs|[Uu]nable to parse|Value error,|Field required|should have|should match"
+)
 JSON = {"Content-Type": "application/json"}
 GOOD: dict[str, Any] = {"title": "Water the plants", "schedule": "daily"}
 CALENDAR = {"kind": "calendar", "frequency": "daily", "times": ["09:00"], "timezone": "Europe/Berlin"}

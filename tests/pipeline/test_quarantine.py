@@ -36,6 +36,7 @@ class Gate:
         self.inside += 1
         self.most = max(self.most, self.inside)
         await self.open.wait()
+        await asyncio.sleep(0.01)
         self.inside -= 1
         return Outcome.delivered()
 
@@ -92,6 +93,25 @@ async def test_who_gives_up_waiting_leaves_its_turn_to_the_next(house: House) ->
     gate.open.set()
     await asyncio.gather(*begun, return_exceptions=True)
     assert await standing(house) == {"delivered": 2, "retrying": 1}
+
+
+async def test_a_suspect_that_was_held_and_released_goes_out_too(house: House) -> None:
+    await suspects_planned(house, 1)
+    await house.sql("UPDATE deliveries SET status = 'pending', expires_at = NULL, start_by = NULL")
+    await asyncio.gather(*await all_begun(house, roomy(house)))
+    assert await standing(house) == {"delivered": 1}
+
+
+async def test_a_worker_that_is_about_to_end_begins_with_no_suspect(house: House) -> None:
+    await suspects_planned(house, 300)
+    gate = Gate(house, 1)
+    deliverer = roomy(house)
+    begun = await all_begun(house, deliverer)
+    await until(lambda: gate.inside == 1)
+    deliverer.stop()
+    gate.open.set()
+    await asyncio.gather(*begun)
+    assert await standing(house) == {"delivered": 1, "retrying": 299}
 
 
 async def test_suspects_that_nobody_can_tell_are_left_to_the_rescuer(house: House, monkeypatch: Any) -> None:

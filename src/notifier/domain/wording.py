@@ -51,8 +51,6 @@ def problem(found: Mapping[str, Any]) -> FieldProblem:
     context = found.get("ctx", {})
     words = PATTERNS.get(context.get("pattern", ""), WORDS.get(found["type"]))
     detail = words.format(**context) if words else str(found["msg"])
-    if not found["loc"]:
-        detail = detail.replace("This", "The body", 1)
     return FieldProblem(pointer(found["loc"]), found["type"], detail)
 
 

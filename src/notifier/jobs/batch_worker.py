@@ -7,10 +7,11 @@ when they end. arq's own worker can share the queue: what it has marked is left 
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from itertools import takewhile
+from signal import Signals
 from typing import Any, cast
 
 import structlog
@@ -70,9 +71,12 @@ class BatchWorker(Worker):
     The functions of its jobs may be plain ones that return a future: a task for each would wait all the time.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        """Take what arq's worker takes."""
+    def __init__(
+        self, *args: Any, on_stop: Callable[[dict[str, Any]], None] | None = None, **options: Any
+    ) -> None:
+        """Take what arq's worker takes; `on_stop` is called with its context when it is told to end."""
         super().__init__(*args, **options)
+        self._on_stop = on_stop
         self._began: dict[str, float] = {}
 
     async def main(self) -> None:
@@ -89,6 +93,12 @@ class BatchWorker(Worker):
             if self.burst and not await self.pool.zcard(self.queue_name):
                 await asyncio.gather(*self.tasks.values())
                 return
+
+    def handle_sig_wait_for_completion(self, signum: Signals) -> None:
+        """Take no more jobs, and tell so."""
+        super().handle_sig_wait_for_completion(signum)
+        if self._on_stop:
+            self._on_stop(self.ctx)
 
     async def _poll_iteration(self) -> None:
         """Fill the free places with jobs, then see to those that do not end, and to the cron."""

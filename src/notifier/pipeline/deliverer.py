@@ -80,7 +80,7 @@ class Deliverer:
         keep("_attempts", Attempts(*tools))
         # whole polls are admitted at once, and as many as an earlier batch made room for
         keep("_admitted", Batcher(self._claim, window=0, most=TOGETHER, patience=PATIENCE))
-        alone: Batcher[InHand] = Batcher(partial(self._claim, alone=True), window=0, most=1)
+        alone: Batcher[InHand] = Batcher(partial(self._claim, alone=True), window=0, most=1, at_once=1)
         keep("_quarantine", Quarantine(self.books, alone.add))
         keep("_ended", Batcher(self._record, window=self.window, most=TOGETHER, patience=PATIENCE))
 
@@ -95,6 +95,10 @@ class Deliverer:
         self.projects.enter(project_id, one)
         return one
 
+    def stop(self) -> None:
+        """Begin with no suspect any more: the process is about to end."""
+        self._quarantine.close()
+
     async def _claim(self, admitted: Sequence[InHand], *, alone: bool = False) -> None:
         """Claim (step 1): the rows say `sending` before anything leaves this process."""
         wanted = [one for one in admitted if not one.done()]
@@ -106,7 +110,8 @@ class Deliverer:
             for one in wanted:
                 one.fail(error)
             return
-        taken, unclaimed = [], []
+        taken: list[InHand] = []
+        unclaimed: list[InHand] = []
         for one, claim in zip(wanted, claims, strict=True):
             if claim is None:
                 unclaimed.append(one)
@@ -114,13 +119,13 @@ class Deliverer:
             failpoints.reach(failpoints.AFTER_CLAIM)
             one.claim, one.started = claim, started
             taken.append(one)
-        for first in range(0, len(taken), PREPARED_AT_ONCE):
-            self._post(taken[first : first + PREPARED_AT_ONCE])
-            await asyncio.sleep(0)
         if alone:
             _end_all(unclaimed)
         elif unclaimed:
             await self._quarantine.take_in(unclaimed)
+        for first in range(0, len(taken), PREPARED_AT_ONCE):
+            self._post(taken[first : first + PREPARED_AT_ONCE])
+            await asyncio.sleep(0)
 
     def _post(self, taken: Sequence[InHand]) -> None:
         """Have messages sent, each once its receiver has a place, if they are wanted still."""

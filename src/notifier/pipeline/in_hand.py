@@ -104,7 +104,7 @@ class InHand(asyncio.Future[None]):
             self.place = None
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Give up, as its task would if it were one; what is done holds no place of its project.
+        """Give up, as its task would if it were one; what is done holds no place that it was admitted to.
 
         A send ends, and then leaves its receiver. What is claimed but not being sent yet is given back.
         """

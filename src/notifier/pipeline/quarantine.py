@@ -4,13 +4,18 @@ One of them may be what kills; the others were merely in the same hands. So a wo
 time, and whom it dies with next is the one: the others are not even claimed.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads
 from notifier.pipeline.in_hand import InHand
+
+WATCH = 10.0
+"""Seconds without an end after which nobody waits for the only place: a receiver may well take its time."""
 
 log = structlog.get_logger(__name__)
 
@@ -22,15 +27,27 @@ class Quarantine:
         """Have `claim` called for one after the other, as soon as the one before is over."""
         self._books = books
         self._claim = claim
-        self._room = Bulkheads(1, 1)
+        self._room = Bulkheads(1, 1, WATCH)
+        self._closed = False
 
     async def take_in(self, unclaimed: Sequence[InHand]) -> None:
         """Keep the suspects among those that could not be claimed; the others are over."""
         for one, suspect in zip(unclaimed, await self._suspects(unclaimed), strict=True):
             if suspect and not one.done():
-                one.move(self._room, "suspects", self._claim)
+                one.move(self._room, "suspects", self._let_in)
             else:
                 one.end(well=False)
+
+    def close(self) -> None:
+        """Claim no more of them: the process is about to end, and must not end with one in hand."""
+        self._closed = True
+
+    def _let_in(self, one: InHand) -> None:
+        if self._closed:
+            # not at once: each that ends lets the next one in
+            asyncio.get_running_loop().call_soon(partial(one.end, well=False))
+        else:
+            self._claim(one)
 
     async def _suspects(self, unclaimed: Sequence[InHand]) -> list[bool]:
         try:

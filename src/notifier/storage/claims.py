@@ -48,8 +48,11 @@ READ = Claim._fields[2:-2]
 """What the statement returns, after the place among those asked for. The rest is known, and so are most
 destinations: it tells their version."""
 
-NOT_SUSPECT = f"d.unknown_streak < {MOST_UNKNOWN_IN_A_ROW - 1}"
-"""It has not come to its last chance: so many workers in a row ended with it in hand but one."""
+DUE = (
+    f"""d.status IN ('pending', 'retrying') AND d.next_attempt_at <= clock_now() AND {TOO_LATE} IS NOT TRUE"""
+)
+SUSPECT = f"d.unknown_streak >= {MOST_UNKNOWN_IN_A_ROW - 1}"
+"""It has come to its last chance: if one more worker ends with it in hand, it is given up."""
 
 # 1. take the rows that nobody else has; 2. write the attempts; 3. return all that the sends need. The rows
 # are locked in one order, so that two workers never wait for each other in a circle; and waited for, because
@@ -67,9 +70,7 @@ WITH wanted AS MATERIALIZED (
       d.status = 'sending' AS again
     FROM deliveries AS d
     WHERE d.project_id = w.project_id AND d.id = w.id AND d.clock = :clock AND (
-      d.status IN ('pending', 'retrying') AND (:alone OR {NOT_SUSPECT})
-      AND d.next_attempt_at <= clock_now() AND {TOO_LATE} IS NOT TRUE
-      OR d.lease_token = :token
+      {DUE} AND (:alone OR NOT {SUSPECT}) OR d.lease_token = :token
     )
     LIMIT 1
     FOR UPDATE
@@ -115,11 +116,11 @@ SELECT nth, {", ".join(READ)}, destination_version FROM claimed
     bindparam("alone", type_=Boolean),
 )
 
-SUSPECT = text(f"""
+SUSPECTS = text(f"""
 SELECT nth
 FROM {unnest(("project_ids", "ids"))} WITH ORDINALITY AS w (project_id, id, nth)
 JOIN deliveries AS d ON d.project_id = w.project_id AND d.id = w.id
-WHERE d.status = 'retrying' AND d.next_attempt_at <= clock_now() AND NOT {NOT_SUSPECT}
+WHERE d.clock = :clock AND {DUE} AND {SUSPECT}
 """).bindparams(bindparam("project_ids", type_=ARRAY(Uuid)), bindparam("ids", type_=ARRAY(Uuid)))
 
 # A process that was frozen hands its claim back as if it had never been.
@@ -186,8 +187,9 @@ async def suspects(session: Session, wanted: Sequence[tuple[UUID, UUID]]) -> lis
     parameters = {
         "project_ids": [project_id for project_id, _ in wanted],
         "ids": [delivery_id for _, delivery_id in wanted],
+        "clock": session.clock.id,
     }
-    places = {row.nth for row in await session.execute(SUSPECT, parameters)}
+    places = {row.nth for row in await session.execute(SUSPECTS, parameters)}
     return [place in places for place in range(1, len(wanted) + 1)]
 
 

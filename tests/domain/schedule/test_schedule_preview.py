@@ -115,5 +115,5 @@ def test_what_may_not_be_meant_is_warned_of(given: object, expected: list[str]) 
 def test_of_a_start_that_has_passed_it_is_told_what_comes_first() -> None:
     rule = schedule.parse({"kind": "interval", "every": "daily", "start_at": "2026-01-01T09:00:00Z"})
     (warning,) = schedule.warnings(rule, now=NOW)
-    assert warning.detail == "`start_at` has passed; the first message is due at 2026-11-23T09:00:00Z."
+    assert warning.detail == "`start_at` has passed; the first slot is 2026-11-23T09:00:00Z."
     assert schedule.warnings(rule, now=NOW, begins=False) == ()

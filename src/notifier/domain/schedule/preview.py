@@ -153,10 +153,10 @@ def _never_fires(s: Schedule, now: datetime) -> Note | None:
 
 def _past_start(s: Schedule, now: datetime) -> Note | None:
     """Warn where a first due time has passed; in a grid, and for other kinds, `start_at` is but a mark."""
-    start_at, first = s.limits.start_at, first_slot(s, now=now)
-    if not drifts(s) or not start_at or not first or start_at >= now - JUST_NOW:
+    start_at = s.limits.start_at
+    if not drifts(s) or not start_at or start_at >= now - JUST_NOW or not (first := first_slot(s, now=now)):
         return None
-    return Note("past_start", f"`start_at` has passed; the first message is due at {write_instant(first)}.")
+    return Note("past_start", f"`start_at` has passed; the first slot is {write_instant(first)}.")
 
 
 def _every_minute(s: Schedule, now: datetime) -> Note | None:
