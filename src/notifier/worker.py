@@ -76,7 +76,6 @@ def make_worker(settings: Settings) -> Worker:
         functions=[replace(func(deliver, name=jobs.DELIVER), coroutine=cast("WorkerCoroutine", begin))],
         queue_name=jobs.DELIVERY_QUEUE,
         on_startup=_opener(settings, start_working),
-        on_stop=stop_working,
         max_jobs=settings.worker_jobs,
         poll_delay=0.02,
         job_timeout=_job_timeout(settings),
@@ -120,6 +119,7 @@ def _opener(
         stack = ctx["stack"] = AsyncExitStack()
         ctx["runtime"] = runtime = await stack.enter_async_context(open_runtime(settings))
         ctx["deliverer"] = replace(runtime.deliverer(), count=metrics.attempted)
+        ctx["on_signal"] = ctx["deliverer"].stop
         # a process must not work on a schema it does not know; nor shall the first job wait for a connection
         await _patiently(lambda: check_schema(runtime.database))
         await _check_redis(runtime)
@@ -148,12 +148,6 @@ async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
         except Exception as error:
             log.warning("process.waiting", error=repr(error))
             await asyncio.sleep(START_RETRY)
-
-
-def stop_working(ctx: dict[str, Any]) -> None:
-    """Begin nothing that must not be cut off by the end."""
-    if "deliverer" in ctx:
-        ctx["deliverer"].stop()
 
 
 async def close(ctx: dict[str, Any]) -> None:

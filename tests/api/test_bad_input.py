@@ -271,7 +271,7 @@ async def test_several_details_are_joined_into_one_sentence(client: httpx.AsyncC
     ("body", "detail"),
     [
         (None, "The body is required."),
-        ([], "The body must be an object."),
+        ([], "This must be an object."),
         ({**GOOD, "title": 1}, "title: This must be a string."),
         ({**GOOD, "title": ""}, "title: This must not be empty."),
         ({**GOOD, "title": " "}, "title: This must not be blank."),

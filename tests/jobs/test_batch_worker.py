@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
+from signal import Signals
 from typing import Any
 
 import pytest
@@ -43,6 +44,16 @@ async def test_no_more_jobs_run_at_once_than_there_are_places(crew: Crew) -> Non
     await worker.close()
     assert crew.most_running == 7
     assert sum(crew.done.values()) == 100
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")
+async def test_a_worker_that_is_told_to_end_passes_it_on_at_once(crew: Crew) -> None:
+    worker = crew.worker(BatchWorker, max_jobs=1)
+    told: list[bool] = []
+    worker.ctx["on_signal"] = lambda: told.append(worker.allow_pick_jobs)
+    worker.handle_sig_wait_for_completion(Signals.SIGTERM)
+    assert told == [False]
+    await worker.close()
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated close")

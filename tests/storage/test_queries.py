@@ -78,7 +78,7 @@ NOTIFICATIONS = f"SELECT id FROM notifications WHERE {OF_PROJECT}"
 
 MANY = 500
 IDS = {"project_ids": [UUID(PROJECT)] * MANY, "ids": [UUID(int=number) for number in range(MANY)]}
-CLAIMED = {**IDS, "token": IDS["ids"][0], "clock": LIVE, "lease": 75.0}
+CLAIMED = {**IDS, "token": IDS["ids"][0], "clock": LIVE, "lease": 75.0, "alone": False}
 KEYS = list(zip(*IDS.values(), strict=True))
 ENDED = outcomes.GIVEN.parameters([(place, *key, *[None] * 10) for place, key in enumerate(KEYS)])
 MOVED = planning.MOVES.parameters([(*key, *[None] * 4) for key in KEYS])
@@ -120,6 +120,7 @@ async def filled(postgres_url: str, template: str) -> AsyncIterator[Database]:
         (planning.MOVE_ON, ALL_MOVED, "pk_notifications"),
         (planning.WRITTEN, IDS, "pk_deliveries"),
         (claims.CLAIM, CLAIMED, "pk_deliveries"),
+        (claims.SUSPECTS, {**IDS, "clock": LIVE}, "pk_deliveries"),
         (outcomes.FINISH, ENDED, "pk_deliveries"),
         (outcomes.ABSORB, ENDED, "pk_deliveries"),
         (waiting.HOLD_WAITING, TO | {"most": 20_000}, "ix_deliveries_of_destination"),

@@ -130,16 +130,11 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
         detail = "Send JSON, with `Content-Type: application/json`."
         return answer(request, 415, "unsupported-media-type", "The body is not JSON", detail)
     # the first step of a place says body, query or path
-    problems = [_of_body(wording.problem({**one, "loc": one["loc"][1:]})) for one in found]
+    problems = [wording.problem({**one, "loc": one["loc"][1:]}) for one in found]
+    if problems[0].pointer == "" and problems[0].code == "missing":
+        problems = [replace(problems[0], detail="The body is required.")]
     body = of_known(errors.InvalidInput(problems), request.url.path)
     return JSONResponse(body, body["status"], media_type=MEDIA_TYPE)
-
-
-def _of_body(problem: FieldProblem) -> FieldProblem:
-    """Return a problem that says that it is the body's, if it is that of no field."""
-    return (
-        problem if problem.pointer else replace(problem, detail=problem.detail.replace("This", "The body", 1))
-    )
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ when they end. arq's own worker can share the queue: what it has marked is left 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from itertools import takewhile
@@ -71,12 +71,9 @@ class BatchWorker(Worker):
     The functions of its jobs may be plain ones that return a future: a task for each would wait all the time.
     """
 
-    def __init__(
-        self, *args: Any, on_stop: Callable[[dict[str, Any]], None] | None = None, **options: Any
-    ) -> None:
-        """Take what arq's worker takes; `on_stop` is called with its context when it is told to end."""
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Take what arq's worker takes; a signal to end calls what the context has as `on_signal`."""
         super().__init__(*args, **options)
-        self._on_stop = on_stop
         self._began: dict[str, float] = {}
 
     async def main(self) -> None:
@@ -97,8 +94,8 @@ class BatchWorker(Worker):
     def handle_sig_wait_for_completion(self, signum: Signals) -> None:
         """Take no more jobs, and tell so."""
         super().handle_sig_wait_for_completion(signum)
-        if self._on_stop:
-            self._on_stop(self.ctx)
+        if "on_signal" in self.ctx:
+            self.ctx["on_signal"]()
 
     async def _poll_iteration(self) -> None:
         """Fill the free places with jobs, then see to those that do not end, and to the cron."""

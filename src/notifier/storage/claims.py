@@ -116,11 +116,14 @@ SELECT nth, {", ".join(READ)}, destination_version FROM claimed
     bindparam("alone", type_=Boolean),
 )
 
+# They are found by their keys first, or each would be looked for among all that is due.
 SUSPECTS = text(f"""
-SELECT nth
-FROM {unnest(("project_ids", "ids"))} WITH ORDINALITY AS w (project_id, id, nth)
-JOIN deliveries AS d ON d.project_id = w.project_id AND d.id = w.id
-WHERE d.clock = :clock AND {DUE} AND {SUSPECT}
+WITH d AS MATERIALIZED (
+  SELECT w.nth, d.*
+  FROM {unnest(("project_ids", "ids"))} WITH ORDINALITY AS w (project_id, id, nth)
+  JOIN deliveries AS d ON d.project_id = w.project_id AND d.id = w.id
+)
+SELECT nth FROM d WHERE d.clock = :clock AND {DUE} AND {SUSPECT}
 """).bindparams(bindparam("project_ids", type_=ARRAY(Uuid)), bindparam("ids", type_=ARRAY(Uuid)))
 
 # A process that was frozen hands its claim back as if it had never been.
