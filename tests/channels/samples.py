@@ -47,3 +47,9 @@ def envelope(kind: str, config: dict[str, Any], **changes: Any) -> Envelope:
         "config": config,
     }
     return Envelope(**{**values, **changes})
+
+
+def to(url: str, **changes: Any) -> Envelope:
+    """Return an envelope for a webhook, perhaps with `headers` of its own."""
+    headers = changes.pop("headers", None)
+    return envelope("webhook", {"url": url, **({"headers": headers} if headers else {})}, **changes)

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from notifier.domain.delivery import Envelope, Outcome
+from notifier.pipeline.bulkheads import Bulkheads
 from notifier.pipeline.deliverer import Deliverer
 from notifier.pipeline.in_hand import InHand
 from tests.house import House, rows_of
@@ -25,6 +27,13 @@ DELIVERED = ("delivered", 1)
 async def all_begun(house: House, deliverer: Deliverer) -> list[InHand]:
     """Begin all deliveries, in the order of the ledger and as one batch."""
     return [deliverer.begin(row.project_id, row.id) for row in await house.deliveries()]
+
+
+def roomy(house: House, **changes: Any) -> Deliverer:
+    """Return a deliverer with places for all."""
+    return replace(
+        house.deliverer, projects=Bulkheads(TOTAL, TOTAL), receivers=Bulkheads(TOTAL, TOTAL), **changes
+    )
 
 
 @dataclass

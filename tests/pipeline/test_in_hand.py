@@ -5,7 +5,6 @@ import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -13,19 +12,20 @@ from notifier.domain.delivery import Envelope, Outcome, Reason
 from notifier.pipeline import bookkeeping
 from notifier.pipeline.bookkeeping import Bookkeeping
 from notifier.pipeline.bulkheads import Bulkheads
-from notifier.pipeline.deliverer import Deliverer
 from notifier.storage.engine import Database
 from tests.house import House
-from tests.pipeline.desk import DELIVERED, NEVER, TOTAL, UNTOUCHED, all_begun, are_waited_for, rows_held
+from tests.pipeline.desk import (
+    DELIVERED,
+    NEVER,
+    TOTAL,
+    UNTOUCHED,
+    all_begun,
+    are_waited_for,
+    roomy,
+    rows_held,
+)
 from tests.processes import until
 from tests.servers import free_port
-
-
-def roomy(house: House, **changes: Any) -> Deliverer:
-    """Return a deliverer with places for all."""
-    return replace(
-        house.deliverer, projects=Bulkheads(TOTAL, TOTAL), receivers=Bulkheads(TOTAL, TOTAL), **changes
-    )
 
 
 async def five_planned(house: House) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 from notifier.domain.delivery import Envelope, Outcome
 from notifier.storage import claims
 from tests.house import House
-from tests.pipeline.desk import all_begun
-from tests.pipeline.test_in_hand import roomy
+from tests.pipeline.desk import all_begun, roomy
 from tests.processes import until
 
 

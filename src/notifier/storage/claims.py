@@ -167,8 +167,7 @@ async def claim(
     that are the same, one is taken. What has been taken with the same token is returned once more.
     """
     parameters = {
-        "project_ids": [project_id for project_id, _ in wanted],
-        "ids": [delivery_id for _, delivery_id in wanted],
+        **_keys(wanted),
         "token": token,
         "clock": session.clock.id,
         "lease": lease,
@@ -185,13 +184,16 @@ async def claim(
     return taken
 
 
-async def suspects(session: Session, wanted: Sequence[tuple[UUID, UUID]]) -> list[bool]:
-    """Tell which of these are due, but left alone by `claim` because it is their last chance."""
-    parameters = {
+def _keys(wanted: Sequence[tuple[UUID, UUID]]) -> dict[str, list[UUID]]:
+    return {
         "project_ids": [project_id for project_id, _ in wanted],
         "ids": [delivery_id for _, delivery_id in wanted],
-        "clock": session.clock.id,
     }
+
+
+async def suspects(session: Session, wanted: Sequence[tuple[UUID, UUID]]) -> list[bool]:
+    """Tell which of these are due, but left alone by `claim` because it is their last chance."""
+    parameters = _keys(wanted) | {"clock": session.clock.id}
     places = {row.nth for row in await session.execute(SUSPECTS, parameters)}
     return [place in places for place in range(1, len(wanted) + 1)]
 
