@@ -43,7 +43,7 @@ INTEGER_BITS = 1024
 CPU_LIMIT = 0.02
 """Seconds of CPU of this thread, not of the clock, so that a busy machine fails no good template."""
 
-CHECK_EVERY = 6
+CHECK_EVERY = 3
 """Steps of a render between two looks at the clock, each of which is a system call."""
 
 _DELIMITER = re.compile(r"\{[{%]|[%}]\}")
